@@ -1,0 +1,30 @@
+"""The one exception for everything a user can mend."""
+
+import os
+import sys
+
+
+class InputError(Exception):
+    """Bad input, in one sentence: what is wrong, where (file, key, line), what to do about it."""
+
+
+def run(main):
+    """Call `main()` as a program: an InputError, a full disk or Ctrl-C ends it with one line and no traceback.
+
+    Exit codes: 0 done, 2 bad input, 130 interrupted.
+    """
+    try:
+        code = main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        print(f"error: {os.strerror(error.errno) if error.errno else error}{where}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)
