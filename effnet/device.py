@@ -1,0 +1,63 @@
+"""CPU, GPU, Ascend: what each needs, in one place. Import this before mindspore."""
+
+import os
+import platform
+from pathlib import Path
+
+from effnet.errors import InputError
+
+
+def _host_has_avx512():
+    try:
+        return "avx512f" in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+
+
+# On AVX-512 hosts MindSpore's oneDNN falls back to reference convolutions; held to AVX2 it uses its fast ones, five times faster.
+# It reads the variable once, when mindspore is imported. A value that the user set is left alone.
+if platform.machine() == "x86_64" and _host_has_avx512():
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+os.environ.setdefault("GLOG_v", "3")  # errors only: MindSpore's warnings bury our own lines
+
+
+def start(target, deterministic=True):
+    """Make `target` ("CPU", "GPU" or "Ascend") MindSpore's device in graph mode. Raises InputError if it is not there."""
+    import mindspore as ms
+
+    missing = {"CPU": lambda: "", "GPU": _missing_gpu, "Ascend": _missing_ascend}[target]()
+    if missing:
+        raise InputError(f"train.device_target: {target} asked for, but {missing}; use device_target: CPU or run where the device is")
+    ms.set_context(mode=ms.GRAPH_MODE)
+    ms.set_device(target)
+    ms.set_deterministic(deterministic)
+
+
+def _missing_ascend():
+    if not list(Path("/dev").glob("davinci[0-9]*")):
+        return "no Ascend device (/dev/davinci*) is visible on this machine"
+    if not os.environ.get("ASCEND_HOME_PATH") and not Path("/usr/local/Ascend").is_dir():
+        return "CANN is not installed (no /usr/local/Ascend; source its set_env.sh)"
+    return ""
+
+
+def _missing_gpu():
+    import ctypes
+
+    if not list(Path("/dev").glob("nvidia[0-9]*")):
+        return "no NVIDIA device (/dev/nvidia*) is visible on this machine"
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "the NVIDIA driver's libcuda.so.1 is not found"
+    return ""
+
+
+def describe():
+    """What a measurement must name: processor or device, cores, MindSpore's convolution setting."""
+    cpu = platform.processor() or platform.machine()
+    try:
+        cpu = next(line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA", "default")}

@@ -1,0 +1,115 @@
+"""The network as MindSpore cells; its sizes come from effnet/model.py."""
+
+from effnet import device  # first: it sets what MindSpore reads when it is imported
+
+import mindspore as ms
+from mindspore import nn, ops
+
+from effnet.model import BN_EPS, initial_weights, plan
+
+
+def swish(x):
+    """x * sigmoid(x), written out: with its gradient faster than nn.SiLU on CPU, and MindSpore Lite 2.0 gets SiLU wrong."""
+    return x * ops.sigmoid(x)
+
+
+def global_average(x):
+    """(N, C, H, W) -> (N, C). One long row per channel: ReduceMean over H and W is several times slower on CPU."""
+    _, channels, height, width = x.shape
+    return ops.reshape(ops.reshape(x, (-1, height * width)).sum(axis=1) * (1 / (height * width)), (-1, channels))
+
+
+class ConvBN(nn.Cell):
+    """Convolution without bias, batch normalisation, activation (or none)."""
+
+    def __init__(self, channels_in, channels_out, kernel, stride=1, group=1, act=None, padding="same", bn_momentum=0.99):
+        super().__init__()
+        # TensorFlow's SAME pads a stride-2 input on the bottom and right first; PyTorch's k//2 pads all sides alike
+        pads = {"pad_mode": "same"} if padding == "same" else {"pad_mode": "pad", "padding": kernel // 2}
+        self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, group=group, has_bias=False, weight_init="zeros", **pads)
+        self.bn = nn.BatchNorm2d(channels_out, eps=BN_EPS, momentum=bn_momentum)
+        self.act = act
+
+    def construct(self, x):
+        x = self.bn(self.conv(x))
+        return x if self.act is None else self.act(x)
+
+
+class SqueezeExcite(nn.Cell):
+    """Scale each channel by a gate computed from all channels' averages."""
+
+    def __init__(self, channels, squeezed, act):
+        super().__init__()
+        self.reduce = nn.Dense(channels, squeezed, weight_init="zeros", bias_init="zeros")
+        self.expand = nn.Dense(squeezed, channels, weight_init="zeros", bias_init="zeros")
+        self.act = act
+        self.channels = channels
+
+    def construct(self, x):
+        gate = ops.sigmoid(self.expand(self.act(self.reduce(global_average(x)))))
+        return x * ops.reshape(gate, (-1, self.channels, 1, 1))
+
+
+class MBConv(nn.Cell):
+    """Inverted residual: expand, depthwise, squeeze-and-excitation, project; with drop connect on the residual branch."""
+
+    def __init__(self, block, act, **conv):
+        super().__init__()
+        wide = block.channels_in * block.expand
+        self.expand = ConvBN(block.channels_in, wide, 1, act=act, **conv) if block.expand > 1 else None
+        self.depthwise = ConvBN(wide, wide, block.kernel, block.stride, group=wide, act=act, **conv)
+        self.se = SqueezeExcite(wide, block.channels_se, act) if block.channels_se else None
+        self.project = ConvBN(wide, block.channels_out, 1, **conv)
+        self.residual = block.stride == 1 and block.channels_in == block.channels_out
+
+    def construct(self, x, keep):
+        y = x if self.expand is None else self.expand(x)
+        y = self.depthwise(y)
+        y = y if self.se is None else self.se(y)
+        y = self.project(y)
+        if not self.residual:
+            return y
+        if keep is not None:
+            y = y * ops.reshape(keep, (-1, 1, 1, 1)).astype(y.dtype)
+        return x + y
+
+
+class EfficientNet(nn.Cell):
+    """Float NCHW pictures -> logits (N, classes).
+
+    `path_keep` (N, blocks) and `feature_keep` (N, features) are the masks of drop connect and dropout, already divided by the keep
+    rate; None switches them off. They come in from outside, so that a training step is a pure function of what it is given.
+    """
+
+    def __init__(self, variant, class_num, padding="same", bn_momentum=0.99):
+        super().__init__()
+        sizes = plan(variant)
+        act = ops.relu6 if sizes.lite else swish
+        conv = {"padding": padding, "bn_momentum": bn_momentum}
+        self.stem = ConvBN(3, sizes.stem, 3, 2, act=act, **conv)
+        self.blocks = nn.CellList([MBConv(block, act, **conv) for block in sizes.blocks])
+        self.head = ConvBN(sizes.blocks[-1].channels_out, sizes.head, 1, act=act, **conv)
+        self.classifier = nn.Dense(sizes.head, class_num, weight_init="zeros", bias_init="zeros")
+
+    def construct(self, x, path_keep=None, feature_keep=None):
+        x = self.stem(x)
+        for i, block in enumerate(self.blocks):
+            x = block(x, None if path_keep is None else path_keep[:, i])
+        x = global_average(self.head(x))
+        if feature_keep is not None:
+            x = x * feature_keep.astype(x.dtype)
+        return self.classifier(x)
+
+
+def create(model, seed=0):
+    """The network that a recipe's `model` section describes, with its initial weights. Names of parameters are set."""
+    net = EfficientNet(model.variant, model.class_num, model.padding, model.bn_momentum)
+    net.update_parameters_name()
+    load_weights(net, initial_weights({p.name: p.shape for p in net.get_parameters()}, seed))
+    return net
+
+
+def load_weights(net, weights):
+    """Put `{name: float32 array}` into the network; names and shapes must have been checked (see effnet/checkpoint.py)."""
+    for parameter in net.get_parameters():
+        parameter.set_data(ms.Tensor(weights[parameter.name], parameter.dtype))
