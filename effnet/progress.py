@@ -7,7 +7,7 @@ from tqdm import tqdm
 SECONDS_BETWEEN_LOG_LINES = 15
 
 
-def bar(iterable=None, total=None, unit="img", what=""):
+def bar(iterable=None, total=None, unit="img", what="", disable=False):
     """A tqdm bar over `iterable` (or driven by `.update(n)`), fit for a terminal or a log file."""
     terminal = sys.stderr.isatty()
     return tqdm(
@@ -21,6 +21,7 @@ def bar(iterable=None, total=None, unit="img", what=""):
         file=None if terminal else _Lines(),
         leave=terminal,
         ascii=not terminal,
+        disable=disable,
     )
 
 

@@ -1,0 +1,182 @@
+"""One training step as a compiled graph: a pure function of (state, batch, masks, loss scale, learning rate, EMA decay)."""
+
+from effnet import device  # noqa: F401  before mindspore
+
+import mindspore as ms
+import numpy as np
+from mindspore import nn, ops
+
+from effnet import optim
+from effnet.loss import SmoothedCrossEntropy
+from effnet.model import keep_rates
+
+
+class Normalize(nn.Cell):
+    """uint8 NHWC pictures -> float32 NCHW, (x - mean) / std per channel, on the device: a quarter of the bytes to copy."""
+
+    def __init__(self, augment):
+        super().__init__()
+        self.mean = ms.Tensor(np.array(augment.mean, np.float32))
+        self.std = ms.Tensor(np.array(augment.std, np.float32))
+
+    def construct(self, images):
+        return ops.transpose((images.astype(ms.float32) - self.mean) / self.std, (0, 3, 1, 2))
+
+
+class Forward(nn.Cell):
+    """A batch's mean loss times the loss scale."""
+
+    def __init__(self, net, recipe):
+        super().__init__()
+        self.net, self.normalize = net, Normalize(recipe.augment)
+        self.loss = SmoothedCrossEntropy(recipe.model.class_num, recipe.train.label_smooth_factor)
+
+    def construct(self, images, labels, others, lam, path_keep, feature_keep, scale):
+        logits = self.net(self.normalize(images), path_keep, feature_keep)
+        return self.loss(logits, labels, others, lam) * scale
+
+
+class Gradients(nn.Cell):
+    """Scaled loss and scaled gradients of a batch, averaged over all devices."""
+
+    def __init__(self, net, parameters, recipe, ranks):
+        super().__init__()
+        self.value_and_grad = ms.value_and_grad(Forward(net, recipe), None, parameters)
+        self.reduce = nn.DistributedGradReducer(parameters, mean=True, degree=ranks) if ranks > 1 else None
+        self.sum = ops.AllReduce() if ranks > 1 else None
+        self.ranks = ranks
+
+    def construct(self, images, labels, others, lam, path_keep, feature_keep, scale):
+        loss, grads = self.value_and_grad(images, labels, others, lam, path_keep, feature_keep, scale)
+        if self.reduce is not None:
+            grads = self.reduce(grads)
+            loss = self.sum(loss) / self.ranks
+        return loss / scale, grads
+
+
+class Update(nn.Cell):
+    """Unscale, clip, apply, and let the average weights follow. Returns whether the gradients were finite.
+
+    Gradients that are not finite change nothing if the loss scale is dynamic; a fixed scale lets them through, and the loss shows it.
+    """
+
+    def __init__(self, net, parameters, train):
+        super().__init__()
+        self.optimizer = optim.create(parameters, train)
+        self.clip, self.dynamic, self.averaging = train.clip_norm, train.loss_scale == 0, train.ema_decay > 0
+        self.weights = ms.ParameterTuple(net.get_parameters())  # running statistics too, as in tensorflow/tpu
+        self.ema = optim.states(self.weights, "ema", None) if self.averaging else ()
+
+    def construct(self, grads, scale, lr, ema_decay):
+        grads = [g / scale for g in grads]
+        finite = True
+        if self.clip > 0 or self.dynamic:
+            norm = ops.sqrt(ops.addn([ops.square(g.astype(ms.float32)).sum() for g in grads]))
+            if self.clip > 0:  # as torch.nn.utils.clip_grad_norm_ and tf.clip_by_global_norm
+                factor = ops.minimum(self.clip / norm, ms.Tensor(1.0, ms.float32))
+                grads = [g * factor for g in grads]
+            if self.dynamic:
+                finite = ops.isfinite(norm)
+        if finite:
+            self.optimizer(grads, lr)
+            if self.averaging:
+                for i in range(len(self.ema)):
+                    average, weight = self.ema[i], self.weights[i]
+                    ops.assign(average, weight + (average - weight) * ema_decay)
+        return finite
+
+
+class Step(nn.Cell):
+    """One batch, one update, in one graph. Returns (mean loss over all devices, gradients finite)."""
+
+    def __init__(self, gradients, update):
+        super().__init__()
+        self.gradients, self.update = gradients, update
+
+    def construct(self, images, labels, others, lam, path_keep, feature_keep, scale, lr, ema_decay):
+        loss, grads = self.gradients(images, labels, others, lam, path_keep, feature_keep, scale)
+        return loss, self.update(grads, scale, lr, ema_decay)
+
+
+class Accumulate(nn.Cell):
+    """Add one micro-batch's gradients to a running sum; returns its mean loss."""
+
+    def __init__(self, gradients, total):
+        super().__init__()
+        self.gradients, self.total = gradients, total
+
+    def construct(self, images, labels, others, lam, path_keep, feature_keep, scale):
+        loss, grads = self.gradients(images, labels, others, lam, path_keep, feature_keep, scale)
+        for i in range(len(self.total)):
+            ops.assign_add(self.total[i], grads[i])
+        return loss
+
+
+class Apply(nn.Cell):
+    """Update from the sum of `count` micro-batches' gradients, and start the sum again."""
+
+    def __init__(self, update, total, count):
+        super().__init__()
+        self.update, self.total, self.count = update, total, count
+
+    def construct(self, scale, lr, ema_decay):
+        finite = self.update([total * 1.0 for total in self.total], scale * self.count, lr, ema_decay)
+        for i in range(len(self.total)):
+            ops.assign(self.total[i], ops.zeros_like(self.total[i]))
+        return finite
+
+
+def create(net, parameters, recipe, ranks=1, train_bn=True):
+    """`(step, state)`: step(batch, masks, scale, lr, ema_decay) -> (loss, finite), and the parameters that a checkpoint must hold.
+
+    `batch` is this device's share (effnet.data.loader.Batch), `masks` as keep_masks returns them. `parameters` are the ones to
+    train; `train_bn` False keeps batch normalisation at its running statistics.
+    """
+    parameters = ms.ParameterTuple(list(parameters))
+    gradients, update = Gradients(net, parameters, recipe, ranks), Update(net, parameters, recipe.train)
+    state = {p.name: p for p in [*net.get_parameters(), *update.get_parameters()]}
+    count = recipe.train.accumulate
+    if count == 1:
+        graph = Step(gradients, update).set_train(train_bn)
+
+        def step(batch, masks, scale, lr, ema_decay):
+            return graph(*_tensors(batch, masks), *map(_scalar, (scale, lr, ema_decay)))
+
+    else:
+        total = optim.states(parameters, "gradient_sum", "zeros")
+        accumulate, apply = Accumulate(gradients, total).set_train(train_bn), Apply(update, total, count)
+
+        def step(batch, masks, scale, lr, ema_decay):
+            losses = []
+            for part in np.split(np.arange(len(batch.labels)), count):
+                inputs = _tensors(type(batch)(*(x[part] for x in batch)), tuple(None if m is None else m[part] for m in masks))
+                losses.append(accumulate(*inputs, _scalar(scale)))
+            return sum(losses) / count, apply(*map(_scalar, (scale, lr, ema_decay)))
+
+    return step, list(state.values())
+
+
+def keep_masks(recipe, blocks, features, epoch, number, images):
+    """Masks of drop connect (images, blocks) and dropout (images, features) for the global batch `number` of `epoch`, float32.
+
+    Each entry is 0 or 1 / keep rate, drawn from a Philox stream keyed by (seed, epoch, number): the same on any number of devices
+    and after any restart. None where the recipe's rate is 0.
+    """
+    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([recipe.train.seed, epoch, number, 1])))
+    path, feature = None, None
+    if recipe.model.drop_connect > 0:
+        rates = keep_rates(blocks, recipe.model.drop_connect)
+        path = (random.random((images, len(blocks)), np.float32) < rates) / rates
+    if recipe.model.dropout > 0:
+        keep = np.float32(1 - recipe.model.dropout)
+        feature = (random.random((images, features), np.float32) < keep) / keep
+    return path, feature
+
+
+def _scalar(value):
+    return ms.Tensor(value, ms.float32)
+
+
+def _tensors(batch, masks):
+    arrays = (batch.images, batch.labels, batch.others, batch.lam)
+    return [ms.Tensor(a) for a in arrays] + [None if m is None else ms.Tensor(m.astype(np.float32)) for m in masks]
