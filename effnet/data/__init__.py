@@ -1,0 +1,1 @@
+"""Pictures: archives and folders -> shards -> batches."""
