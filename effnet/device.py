@@ -25,12 +25,16 @@ def start(target, deterministic=True):
     """Make `target` ("CPU", "GPU" or "Ascend") MindSpore's device in graph mode. Raises InputError if it is not there."""
     import mindspore as ms
 
-    missing = {"CPU": lambda: "", "GPU": _missing_gpu, "Ascend": _missing_ascend}[target]()
-    if missing:
-        raise InputError(f"train.device_target: {target} asked for, but {missing}; use device_target: CPU or run where the device is")
+    if missing(target):
+        raise InputError(f"train.device_target: {target} asked for, but {missing(target)}; use device_target: CPU or run where the device is")
     ms.set_context(mode=ms.GRAPH_MODE)
     ms.set_device(target)
     ms.set_deterministic(deterministic)
+
+
+def missing(target):
+    """What keeps `target` from being used here, in words; empty if nothing does."""
+    return {"CPU": lambda: "", "GPU": _missing_gpu, "Ascend": _missing_ascend}[target]()
 
 
 def _missing_ascend():

@@ -20,7 +20,7 @@ class Predict(nn.Cell):
     """uint8 NHWC pictures -> logits, in evaluation mode."""
 
     def __init__(self, recipe):
-        super().__init__()
+        super().__init__(auto_prefix=False)
         model = recipe.model
         self.normalize = Normalize(recipe.augment)
         self.net = EfficientNet(model.variant, model.class_num, model.padding, model.bn_momentum)

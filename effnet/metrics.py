@@ -1,9 +1,12 @@
 """Exact metrics from per-image results. NumPy only: every runtime's evaluation uses it."""
 
+import csv
 import math
 from collections import namedtuple
 
 import numpy as np
+
+from effnet.files import whole
 
 # per image: loss (n,) float64; place (n,) int64 of the true class among the logits, 0 is top-1; top (n, k<=5) int64 classes, best first;
 # confidence (n,) float64, the softmax probability of top[:, 0]
@@ -56,3 +59,19 @@ def per_class(results, labels, classes):
         top1 = round(float((predicted[mine] == index).mean()), 4) if len(mine) else ""
         rows.append({"class": name, "images": len(mine), "top1": top1, "most_often_taken_for": confused})
     return rows
+
+
+def write_tables(folder, results, dataset):
+    """Write per_image.csv (name, actual, predicted, confidence, loss) and per_class.csv into `folder`."""
+    names = dataset.classes
+    images = [
+        {"name": name, "actual": names[label], "predicted": names[top], "confidence": round(c, 6), "loss": round(loss, 6)}
+        for name, label, top, c, loss in zip(
+            dataset.names, dataset.labels.tolist(), results.top[:, 0].tolist(), results.confidence.tolist(), results.loss.tolist()
+        )
+    ]
+    for name, rows in (("per_image", images), ("per_class", per_class(results, dataset.labels, names))):
+        with whole(f"{folder}/{name}.csv", "w") as file:
+            table = csv.DictWriter(file, rows[0], lineterminator="\n")
+            table.writeheader()
+            table.writerows(rows)

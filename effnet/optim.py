@@ -29,7 +29,7 @@ class RMSProp(nn.Cell):
     """
 
     def __init__(self, parameters, train):
-        super().__init__()
+        super().__init__(auto_prefix=False)
         self.parameters = ms.ParameterTuple(parameters)
         self.mean_square = states(parameters, "mean_square", "ones")
         self.moment = states(parameters, "moment", "zeros")
@@ -50,7 +50,7 @@ class SGD(nn.Cell):
     """Nesterov momentum: m = mu m + g, w = w - lr (g + mu m)."""
 
     def __init__(self, parameters, train):
-        super().__init__()
+        super().__init__(auto_prefix=False)
         self.parameters = ms.ParameterTuple(parameters)
         self.moment = states(parameters, "moment", "zeros")
         self.decay = tuple(train.weight_decay if _decays(p) else 0.0 for p in parameters)
@@ -73,7 +73,7 @@ class AdamW(nn.Cell):
     """
 
     def __init__(self, parameters, train):
-        super().__init__()
+        super().__init__(auto_prefix=False)
         self.parameters = ms.ParameterTuple(parameters)
         self.moment = states(parameters, "moment", "zeros")
         self.second_moment = states(parameters, "second_moment", "zeros")

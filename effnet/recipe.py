@@ -115,6 +115,7 @@ class Export(Section):
     """What leaves for deployment."""
 
     formats: tuple[Literal["onnx", "mindir", "air"], ...] = Field(description="files to write")
+    opset: int = Field(ge=13, le=23, description="ONNX operator set")
     height: Count = Field(description="input height, pixels; 0: evaluate.crop")
     width: Count = Field(description="input width, pixels; 0: evaluate.crop")
     normalize: Literal["outside", "inside"] = Field(description="outside: float NCHW, normalised; inside: uint8 NHWC straight from a decoder")

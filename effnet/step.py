@@ -15,7 +15,7 @@ class Normalize(nn.Cell):
     """uint8 NHWC pictures -> float32 NCHW, (x - mean) / std per channel, on the device: a quarter of the bytes to copy."""
 
     def __init__(self, augment):
-        super().__init__()
+        super().__init__(auto_prefix=False)
         self.mean = ms.Tensor(np.array(augment.mean, np.float32))
         self.std = ms.Tensor(np.array(augment.std, np.float32))
 
@@ -27,7 +27,7 @@ class Forward(nn.Cell):
     """A batch's mean loss times the loss scale."""
 
     def __init__(self, net, recipe):
-        super().__init__()
+        super().__init__(auto_prefix=False)
         self.net, self.normalize = net, Normalize(recipe.augment)
         self.loss = SmoothedCrossEntropy(recipe.model.class_num, recipe.train.label_smooth_factor)
 
@@ -40,8 +40,9 @@ class Gradients(nn.Cell):
     """Scaled loss and scaled gradients of a batch, averaged over all devices."""
 
     def __init__(self, net, parameters, recipe, ranks):
-        super().__init__()
-        self.value_and_grad = ms.value_and_grad(Forward(net, recipe), None, parameters)
+        super().__init__(auto_prefix=False)
+        self.forward = Forward(net, recipe)  # a child of its own, or set_train would not reach the network
+        self.value_and_grad = ms.value_and_grad(self.forward, None, parameters)
         self.reduce = nn.DistributedGradReducer(parameters, mean=True, degree=ranks) if ranks > 1 else None
         self.sum = ops.AllReduce() if ranks > 1 else None
         self.ranks = ranks
@@ -61,7 +62,7 @@ class Update(nn.Cell):
     """
 
     def __init__(self, net, parameters, train):
-        super().__init__()
+        super().__init__(auto_prefix=False)
         self.optimizer = optim.create(parameters, train)
         self.clip, self.dynamic, self.averaging = train.clip_norm, train.loss_scale == 0, train.ema_decay > 0
         self.weights = ms.ParameterTuple(net.get_parameters())  # running statistics too, as in tensorflow/tpu
@@ -90,7 +91,7 @@ class Step(nn.Cell):
     """One batch, one update, in one graph. Returns (mean loss over all devices, gradients finite)."""
 
     def __init__(self, gradients, update):
-        super().__init__()
+        super().__init__(auto_prefix=False)
         self.gradients, self.update = gradients, update
 
     def construct(self, images, labels, others, lam, path_keep, feature_keep, scale, lr, ema_decay):
@@ -102,7 +103,7 @@ class Accumulate(nn.Cell):
     """Add one micro-batch's gradients to a running sum; returns its mean loss."""
 
     def __init__(self, gradients, total):
-        super().__init__()
+        super().__init__(auto_prefix=False)
         self.gradients, self.total = gradients, total
 
     def construct(self, images, labels, others, lam, path_keep, feature_keep, scale):
@@ -116,7 +117,7 @@ class Apply(nn.Cell):
     """Update from the sum of `count` micro-batches' gradients, and start the sum again."""
 
     def __init__(self, update, total, count):
-        super().__init__()
+        super().__init__(auto_prefix=False)
         self.update, self.total, self.count = update, total, count
 
     def construct(self, scale, lr, ema_decay):

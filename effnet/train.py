@@ -69,7 +69,7 @@ def train(recipe, train_set, val_set, folder, identity, rank=0, ranks=1, say=pri
             train_set, preset, batch_size, place.epoch, settings.seed, recipe.augment.mixup, recipe.augment.cutmix,
             start_step=first, rank=rank, ranks=ranks, workers=recipe.data.workers,
         )  # fmt: skip
-        pending = []
+        pending, rate = [], learning_rate(max(0, place.updates - 1), per_epoch, settings)
         with bar(total=per_epoch * batch_size, what=f"epoch {place.epoch + 1}/{settings.epoch_size}", disable=rank > 0) as progress:
             progress.update(first * batch_size)
             for batch in batches:
