@@ -1,0 +1,53 @@
+# Every job by its name; `make` alone prints them.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+RECIPE ?= digits
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-peers use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 eval export onnx-eval metrics clean
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/installed  ## check system packages, make .venv, install the locked dependencies
+
+.venv/installed: setup.sh requirements.lock pyproject.toml
+	@./setup.sh
+
+demo: setup  ## the whole pipeline on the embedded digits, 10 minutes on 2 cores
+	@python recipes/use.py digits
+	@$(MAKE) -s repro
+
+test: setup  ## all tests that need nothing but this repository
+	@python -m pytest -m "not peers" $(ARGS)
+
+test-peers: setup  ## live comparisons with torch (which is gigabytes where only its CUDA build is to be had)
+	@python -m pip install -q -r requirements-peers.txt
+	@python -m pytest -m peers $(ARGS)
+
+use: setup  ## put recipes/RECIPE.yaml in force as params.yaml; FORCE=1 overwrites unsaved edits
+	@python recipes/use.py $(RECIPE) $(if $(FORCE),--force)
+
+repro: setup  ## run whatever the last edits made out of date, then show the metrics
+	@dvc repro && dvc metrics show
+
+train-cpu: setup  ## train with the recipe in force
+	dvc repro train
+
+train-ascend1 train-ascend8 train-gpu1 train-gpu8: train-%: setup  ## the original's recipe on one or eight Ascend NPUs or NVIDIA GPUs
+	@python -m effnet.device recipes/$*.yaml
+	@python recipes/use.py $* $(if $(FORCE),--force)
+	dvc repro train
+
+eval: setup  ## evaluate models/effnet.ckpt on every validation picture
+	dvc repro evaluate
+
+export: setup  ## write the ONNX and MINDIR files
+	dvc repro export
+
+onnx-eval: setup  ## evaluate the ONNX file in ONNX Runtime
+	dvc repro onnx_eval
+
+metrics: setup  ## what the last run measured
+	@dvc metrics show
+
+clean:  ## remove what the pipeline made in the workspace; DVC's cache and the environment stay
+	rm -rf data/prepared data/prepared.part models metrics/*.json metrics/train metrics/evaluate
