@@ -27,6 +27,8 @@ VARIANTS = {
     "efficientnet_lite2": Variant(1.1, 1.2, 260, 0.3, True),
     "efficientnet_lite3": Variant(1.2, 1.4, 280, 0.3, True),
     "efficientnet_lite4": Variant(1.4, 1.8, 300, 0.3, True),
+    # not of the paper: one narrow block a stage, for tests and smoke runs
+    "efficientnet_toy": Variant(0.25, 0.1, 32, 0.1),
 }
 
 BN_EPS = 1e-3
