@@ -54,15 +54,16 @@ class SGD(nn.Cell):
         self.parameters = ms.ParameterTuple(parameters)
         self.moment = states(parameters, "moment", "zeros")
         self.decay = tuple(train.weight_decay if _decays(p) else 0.0 for p in parameters)
-        self.momentum = ms.Tensor(train.momentum, ms.float32)
-        self.op = P.ApplyMomentum(use_nesterov=True)
+        self.momentum = train.momentum
 
     def construct(self, grads, lr):
         for i in range(len(self.parameters)):
             w, g = self.parameters[i], grads[i]
             if self.decay[i] > 0:
                 g = g + self.decay[i] * w
-            self.op(w, self.moment[i], lr, g, self.momentum)
+            moment = self.moment[i] * self.momentum + g  # by hand: ApplyMomentum's CPU kernel ignores use_nesterov
+            ops.assign(self.moment[i], moment)
+            ops.assign(w, w - lr * (g + self.momentum * moment))
         return lr
 
 

@@ -1,0 +1,71 @@
+"""Shared by all tests: where the real pictures are (if anywhere), recipes, and a throw-away copy of the project to run DVC in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("EFFNET_SHARED", ROOT.parent / "shared" / "data"))
+
+
+class Project:
+    """A copy of the project, as it stands in the working tree, in a git repository of its own."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def run(self, *command, check=True, **options):
+        env = os.environ | {"PYTHONPATH": str(self.folder), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
+        done = subprocess.run([str(c) for c in command], cwd=self.folder, env=env | options.pop("env", {}), text=True, capture_output=True, **options)
+        assert not check or done.returncode == 0, f"{command}: exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done
+
+    def set(self, **values):
+        """Edit params.yaml: set(train__lr_max=0.1)."""
+        path = self.folder / "params.yaml"
+        tree = yaml.safe_load(path.read_text())
+        for key, value in values.items():
+            section, name = key.split("__")
+            tree[section][name] = value
+        path.write_text(yaml.safe_dump(tree, sort_keys=False))
+
+    def ran(self, output):
+        """Names of the stages that a `dvc repro` really ran."""
+        return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+
+
+def copy_project(folder, recipe="smoke"):
+    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True, capture_output=True, check=True).stdout.split("\n")
+    compiled = [str(path.relative_to(ROOT)) for path in ROOT.glob("effnet/native/*.so")]
+    for name in filter(None, [*files, *compiled]):
+        if (ROOT / name).is_file():
+            target = Path(folder, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+    project = Project(folder)
+    shutil.copy(ROOT / "recipes" / f"{recipe}.yaml", project.folder / "params.yaml")
+    (project.folder / "dvc.lock").unlink(missing_ok=True)
+    for name in ("metrics/evaluate", "metrics/train", "models", "data/prepared"):
+        shutil.rmtree(project.folder / name, ignore_errors=True)
+    for command in (("init", "-q", "-b", "main"), ("add", "-A"), ("-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")):
+        project.run("git", *command)
+    return project
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A fresh copy with the smoke recipe in force; nothing has run in it."""
+    return copy_project(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A copy in which the smoke pipeline has run once from scratch. Tests must leave it as they found it; `.first` is DVC's output."""
+    project = copy_project(tmp_path_factory.mktemp("finished") / "project")
+    project.first = project.run("dvc", "repro").stdout
+    return project

@@ -1,0 +1,83 @@
+"""Twenty training steps against an independent float64 PyTorch run: its stored figures here, the live run under `peers`."""
+
+import numpy as np
+import pytest
+
+from effnet import device
+from effnet.data.loader import Batch
+from effnet.model import keep_rates, plan
+from effnet.recipe import load
+from tests.peers import reference
+
+device.start("CPU")
+
+import mindspore as ms  # noqa: E402
+
+from effnet import network, step as steps  # noqa: E402
+
+
+def changed(recipe, section, **values):
+    return recipe.model_copy(update={section: getattr(recipe, section).model_copy(update=values)})
+
+
+def run(case, variant="efficientnet_toy", scale=1.0):
+    """Our steps over the case's batches: (losses, weights)."""
+    recipe = load("recipes/smoke.yaml")
+    recipe = changed(recipe, "model", variant=variant, dropout=0.0, drop_connect=0.0)
+    keys = ("opt", "opt_eps", "rms_decay", "momentum", "weight_decay", "clip_norm", "accumulate", "ema_decay")
+    recipe = changed(recipe, "train", **{key: getattr(case, key) for key in keys})
+    net = network.create(recipe.model, seed=3)
+    step, state = steps.create(net, net.trainable_params(), recipe, train_bn=case.train_bn)
+    losses = []
+    for number, (batch, rate) in enumerate(zip(reference.batches(case), reference.rates(case))):
+        decay = min(case.ema_decay, (1 + number) / (10 + number))
+        loss, finite = step(Batch(*batch, np.arange(len(batch[1]))), (None, None), scale, rate, decay)
+        assert finite
+        losses.append(float(loss.asnumpy()))
+    prefix = "ema." if case.ema_decay else ""
+    names = {p.name for p in net.get_parameters()}
+    return np.array(losses), {p.name.removeprefix(prefix): p.asnumpy() for p in state if p.name.removeprefix(prefix) in names and p.name.startswith(prefix)}
+
+
+@pytest.mark.parametrize("name", reference.CASES)
+def test_twenty_steps_equal_the_reference(name):
+    losses, weights = run(reference.CASES[name])
+    stored = np.load(reference.STORED)
+    assert np.abs(losses / stored[f"{name}.losses"] - 1).max() < 1e-4
+    assert np.abs(reference.digest(weights) - stored[f"{name}.weights"]).max() < 1e-3
+
+
+def test_loss_scale_cancels_out():
+    plain, scaled = run(reference.CASES["sgd"]), run(reference.CASES["sgd"], scale=1024.0)
+    assert np.abs(plain[0] - scaled[0]).max() < 1e-5
+
+
+def test_drop_connect_acts_and_keeps_the_mean():
+    recipe = changed(load("recipes/smoke.yaml"), "model", drop_connect=0.5, dropout=0.25)
+    blocks = plan("efficientnet_toy").blocks
+    path, feature = steps.keep_masks(recipe, blocks, 16, epoch=1, number=2, images=4000)
+    rates = keep_rates(blocks, 0.5)
+    assert rates[0] == 1 and np.isclose(rates[-1], 1 - 0.5 * 6 / 7)
+    assert np.allclose(path.mean(0), 1, atol=0.08) and np.allclose((path > 0).mean(0), rates, atol=0.04)
+    assert np.isclose((feature > 0).mean(), 0.75, atol=0.01)
+    again = steps.keep_masks(recipe, blocks, 16, epoch=1, number=2, images=4000)
+    other = steps.keep_masks(recipe, blocks, 16, epoch=1, number=3, images=4000)
+    assert (path == again[0]).all() and (path != other[0]).any()
+
+    net = network.create(load("recipes/smoke.yaml").model, seed=1)
+    x = ms.Tensor(np.random.default_rng(0).standard_normal((4, 3, 32, 32)).astype(np.float32))
+    net.set_train(True)
+    all_kept = net(x, ms.Tensor(np.ones((4, 7), np.float32)), None).asnumpy()
+    none_kept = net(x, ms.Tensor(np.zeros((4, 7), np.float32)), None).asnumpy()
+    assert np.allclose(all_kept, net(x).asnumpy(), atol=1e-6)
+    residual = [b for b in blocks if b.stride == 1 and b.channels_in == b.channels_out]
+    assert not residual or not np.allclose(all_kept, none_kept)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("name", reference.CASES)
+def test_stored_figures_are_what_torch_computes(name):
+    losses, weights = reference.train(reference.CASES[name], *reference.toy(), bn_momentum=0.9, smoothing=0.1)
+    stored = np.load(reference.STORED)
+    assert np.abs(losses / stored[f"{name}.losses"] - 1).max() < 1e-9
+    assert np.abs(reference.digest(weights) - stored[f"{name}.weights"]).max() < 1e-9
