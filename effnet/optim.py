@@ -82,7 +82,6 @@ class AdamW(nn.Cell):
         self.beta1, self.beta2, self.eps = train.momentum, train.rms_decay, train.opt_eps
         self.power1 = ms.Parameter(ms.Tensor(1.0, ms.float32), name="beta1_power", requires_grad=False)
         self.power2 = ms.Parameter(ms.Tensor(1.0, ms.float32), name="beta2_power", requires_grad=False)
-        self.op = P.Adam()
 
     def construct(self, grads, lr):
         power1, power2 = self.power1 * self.beta1, self.power2 * self.beta2
@@ -90,9 +89,13 @@ class AdamW(nn.Cell):
         ops.assign(self.power2, power2)
         for i in range(len(self.parameters)):
             w = self.parameters[i]
-            if self.decay[i] > 0:
-                ops.assign(w, w * (1 - lr * self.decay[i]))
-            self.op(w, self.moment[i], self.second_moment[i], power1, power2, lr, self.beta1, self.beta2, self.eps, grads[i])
+            # by hand: MindSpore's Adam adds epsilon before the bias correction, the paper and PyTorch after it
+            m = self.moment[i] * self.beta1 + grads[i] * (1 - self.beta1)
+            v = self.second_moment[i] * self.beta2 + ops.square(grads[i]) * (1 - self.beta2)
+            ops.assign(self.moment[i], m)
+            ops.assign(self.second_moment[i], v)
+            step = (m / (1 - power1)) / (ops.sqrt(v / (1 - power2)) + self.eps)
+            ops.assign(w, w * (1 - lr * self.decay[i]) - lr * step)
         return lr
 
 

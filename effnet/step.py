@@ -128,7 +128,8 @@ class Apply(nn.Cell):
 
 
 def create(net, parameters, recipe, ranks=1, train_bn=True):
-    """`(step, state)`: step(batch, masks, scale, lr, ema_decay) -> (loss, finite), and the parameters that a checkpoint must hold.
+    """`(step, state)`: step(batch, masks, scale, lr, ema_decay) -> (losses, finite), and the parameters that a checkpoint must hold.
+    `losses` are the micro-batches' mean losses, still on the device: mean_loss() fetches them.
 
     `batch` is this device's share (effnet.data.loader.Batch), `masks` as keep_masks returns them. `parameters` are the ones to
     train; `train_bn` False keeps batch normalisation at its running statistics.
@@ -141,7 +142,8 @@ def create(net, parameters, recipe, ranks=1, train_bn=True):
         graph = Step(gradients, update).set_train(train_bn)
 
         def step(batch, masks, scale, lr, ema_decay):
-            return graph(*_tensors(batch, masks), *map(_scalar, (scale, lr, ema_decay)))
+            loss, finite = graph(*_tensors(batch, masks), *map(_scalar, (scale, lr, ema_decay)))
+            return [loss], finite
 
     else:
         total = optim.states(parameters, "gradient_sum", "zeros")
@@ -152,9 +154,14 @@ def create(net, parameters, recipe, ranks=1, train_bn=True):
             for part in np.split(np.arange(len(batch.labels)), count):
                 inputs = _tensors(type(batch)(*(x[part] for x in batch)), tuple(None if m is None else m[part] for m in masks))
                 losses.append(accumulate(*inputs, _scalar(scale)))
-            return sum(losses) / count, apply(*map(_scalar, (scale, lr, ema_decay)))
+            return losses, apply(*map(_scalar, (scale, lr, ema_decay)))
 
     return step, list(state.values())
+
+
+def mean_loss(losses):
+    """The mean of a step's `losses` as a float; waits for the device."""
+    return float(np.mean([loss.asnumpy() for loss in losses], dtype=np.float64))
 
 
 def keep_masks(recipe, blocks, features, epoch, number, images):

@@ -131,8 +131,8 @@ def _is_weight(name):
 
 def _settle(pending, place, rate, settings):
     """Fetch the losses of the steps since the last time: add them up, steer the dynamic scale, stop at one that is not finite."""
-    for number, (loss, finite) in pending:
-        loss, skipped = float(loss.asnumpy()), settings.loss_scale == 0 and not bool(finite)
+    for number, (losses, finite) in pending:
+        loss, skipped = steps.mean_loss(losses), settings.loss_scale == 0 and not bool(finite)
         where = f"epoch {place.epoch + 1}, step {number + 1}"
         if skipped:
             place.scale, place.good_steps, place.overflows = max(1.0, place.scale / 2), 0, place.overflows + 1

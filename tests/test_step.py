@@ -33,7 +33,7 @@ def run(case, variant="efficientnet_toy", scale=1.0):
         decay = min(case.ema_decay, (1 + number) / (10 + number))
         loss, finite = step(Batch(*batch, np.arange(len(batch[1]))), (None, None), scale, rate, decay)
         assert finite
-        losses.append(float(loss.asnumpy()))
+        losses.append(steps.mean_loss(loss))
     prefix = "ema." if case.ema_decay else ""
     names = {p.name for p in net.get_parameters()}
     return np.array(losses), {p.name.removeprefix(prefix): p.asnumpy() for p in state if p.name.removeprefix(prefix) in names and p.name.startswith(prefix)}
