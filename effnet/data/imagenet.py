@@ -12,13 +12,14 @@ import hashlib
 import io
 import re
 import tarfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.io import loadmat
 
-from effnet.data.folder import Source, Split, list_files, list_split, subfolders
+from effnet.data.folder import Source, Split, list_files, list_split, subfolders, take
 from effnet.errors import InputError
 from effnet.progress import bar
 
@@ -69,9 +70,9 @@ def read_devkit(root):
     files = ("meta.mat", "ILSVRC2012_validation_ground_truth.txt")
     if archive.is_file():
         try:
-            with tarfile.open(archive) as tar:
+            with tarfile.open(archive, "r:gz") as tar:
                 meta, truth = (tar.extractfile(f"{DEVKIT}/data/{name}").read() for name in files)
-        except (tarfile.TarError, EOFError, OSError, KeyError, AttributeError) as error:
+        except (tarfile.TarError, EOFError, OSError, KeyError, AttributeError, zlib.error) as error:
             found = hashlib.md5(archive.read_bytes()).hexdigest()
             raise InputError(f"{archive}: damaged ({error}): its MD5 is {found}, the official file's {DEVKIT_MD5}; get it again") from None
     elif folder.is_dir():
@@ -125,7 +126,7 @@ def _val_folder(path, devkit):
     wrong = [f"{split.names[i]} belongs into {devkit.wnids[label]}" for i, label in zip(order, labels) if split.labels[i] != label]
     if wrong:
         raise InputError(f"{path}: {len(wrong)} pictures lie in another class than the devkit says: {', '.join(wrong[:3])}")
-    return split
+    return take(split, order)  # in the flat archive's order: the same shards from either
 
 
 def _val_labels(path, names, devkit):

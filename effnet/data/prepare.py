@@ -103,10 +103,11 @@ def _tell(part):
 
 def _publish(part, folder):
     """Give the finished folder its name. Only now go the files of an earlier recipe, and the notes for a restart."""
-    index = json.loads((part / "index.json").read_text())
-    keep = {shard["file"] for split in index["splits"].values() for shard in split["shards"]}
+    splits = json.loads((part / "index.json").read_text())["splits"]
+    keep = {".lock", "index.json"}.union(*(split["sha256"] for split in splits.values()))
+    keep.update(shard["file"] for split in splits.values() for shard in split["shards"])
     for path in part.iterdir():
-        if path.name.startswith(("train-", "val-")) and path.name not in keep:
+        if path.name not in keep:
             path.unlink()
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
