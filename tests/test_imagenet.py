@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from conftest import SHARED
+from tests.conftest import SHARED
 from effnet.data import imagenet
 from effnet.data.prepare import prepare
 from effnet.data.shards import Dataset
 from effnet.errors import InputError
-from pictures import contents, jpeg, odd, settings
+from tests.pictures import contents, jpeg, odd, settings
 
 CLASSES = {"n03000000": (1, "chain saw, chainsaw"), "n01000000": (2, "tench, Tinca tinca"), "n02000000": (3, "kit fox")}  # wnid: devkit's id, name
 WNIDS = sorted(CLASSES)

@@ -18,14 +18,14 @@ from effnet.data.picture import problem, shrink
 from effnet.data.prepare import prepare
 from effnet.data.shards import Dataset
 from effnet.errors import InputError
-from pictures import contents, jpeg, odd, settings, tree
+from tests.pictures import contents, jpeg, odd, settings, tree
 
 CHILD = """
 import sys
 from effnet.data.prepare import prepare
 from effnet.errors import run
-sys.path.append("tests")
-from pictures import settings
+
+from tests.pictures import settings
 if __name__ == "__main__":
     root, folder, class_num, shards = sys.argv[1:]
     run(lambda: prepare(settings(root, shards=int(shards)), folder, int(class_num)))

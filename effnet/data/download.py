@@ -86,7 +86,7 @@ def fetch(archive, path):
         return _check(archive, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     failures = 0
-    with bar(total=archive.size, unit="B", unit_scale=True, what=path.name) as progress:
+    with bar(total=archive.size, unit="B", what=path.name) as progress:
         while (have := part.stat().st_size if part.exists() else 0) < archive.size:
             progress.update(have - progress.n)
             try:
