@@ -177,6 +177,17 @@ def create(net, parameters, recipe, ranks=1, train_bn=True):
     return step, list(state.values())
 
 
+def share_statistics(state, ranks):
+    """Give all devices the mean of their running statistics. These follow linearly and do not act on training, so it does not matter when."""
+    if ranks == 1:
+        return
+    mine = [p for p in state if p.name.endswith(("moving_mean", "moving_variance"))]
+    flat = np.concatenate([p.asnumpy().ravel() for p in mine])
+    total = ops.AllReduce()(ms.Tensor(flat)).asnumpy() / np.float32(ranks)
+    for p, part in zip(mine, np.split(total, np.cumsum([p.size for p in mine])[:-1])):
+        p.set_data(ms.Tensor(part.reshape(p.shape)))
+
+
 def mean_loss(losses):
     """The mean of a step's `losses` as a float; waits for the device."""
     return float(np.mean([loss.asnumpy() for loss in losses], dtype=np.float64))
