@@ -1,8 +1,10 @@
-"""Which format for the shards: tar with an index, ArrayRecord or MindRecord. Writing, opening, and reading in an order shuffled over the whole set.
+"""Which format for the shards: tar with an index, ArrayRecord or MindRecord.
+Writing, opening, and reading in an order shuffled over the whole set:
 
     python bench/formats.py [FOLDER]      FOLDER holds JPEGs; without it, made-up bytes of ImageNet's mean size
 
-Needs `pip install array_record` beside the project's own packages. Everything is read from the page cache: what is compared is the formats' own cost.
+Needs `pip install array_record` beside the project's own packages. Everything is read from the page cache: what is compared is the
+formats' own cost.
 """
 
 import json
@@ -38,7 +40,18 @@ def main():
     ratio = results["tar"]["read_2_threads"] / max(results[other]["read_2_threads"] for other in ("array_record", "mindrecord"))
     versions = {name: version(name) for name in ("array_record", "mindspore", "numpy")}
     measured = {"unit": "pictures/s", "pictures": COUNT, **results}
-    print(json.dumps({"bench": "formats", "ratio": round(ratio, 2), "peer": "ArrayRecord or MindRecord, the faster", "goal": 1.0, "measured": measured, "versions": versions}))
+    print(
+        json.dumps(
+            {
+                "bench": "formats",
+                "ratio": round(ratio, 2),
+                "peer": "ArrayRecord or MindRecord, the faster",
+                "goal": 1.0,
+                "measured": measured,
+                "versions": versions,
+            }
+        )
+    )
 
 
 def rates(write, open_, read, size, content, order):

@@ -77,6 +77,7 @@ def test_a_folder_keeps_its_bytes_and_labels(tmp_path):
     assert not list(tmp_path.glob("*.part")) and not (tmp_path / "out" / ".lock").exists()
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_odd_pictures_are_sound_and_broken_ones_are_not():
     assert {name: problem(data) for name, data in odd().items()} == dict.fromkeys(odd())
     assert all(Image.open(io.BytesIO(data)).convert("RGB").size == (48, 40) for data in odd().values())
@@ -143,7 +144,9 @@ def test_kill_9_loses_no_finished_shard(tmp_path):
     finished = {path.stem for path in part.glob("*.json")}
     assert 3 <= len(finished) < 13, "killed in the middle"
     before = times(part)
-    expected = {f"{split}-{k:05d}.tar" for split, count in (("train", 12), ("val", 1)) for k in range(count)} - {f"{name}.tar" for name in finished}
+    expected = {f"{split}-{k:05d}.tar" for split, count in (("train", 12), ("val", 1)) for k in range(count)} - {
+        f"{name}.tar" for name in finished
+    }
     assert redone(tmp_path, before, shards=12) == expected
     prepare(settings(tmp_path / "raw", shards=12), tmp_path / "undisturbed", 3)
     assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")

@@ -45,7 +45,9 @@ def prepare(data, folder, class_num):
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         kept = len(list(part.glob("*.tar")))
-        raise InputError(f"{part}: {os.strerror(error.errno).lower()}; the {kept} finished shards are kept: make room and run again") from None
+        raise InputError(
+            f"{part}: {os.strerror(error.errno).lower()}; the {kept} finished shards are kept: make room and run again"
+        ) from None
 
 
 @contextlib.contextmanager
