@@ -6,13 +6,17 @@ import tarfile
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.io import savemat
 
 from tests.conftest import SHARED
 from effnet.data import imagenet
+from effnet.data.loader import eval_batches
 from effnet.data.prepare import prepare
+from effnet.data.presets import eval_preset
 from effnet.data.shards import Dataset
 from effnet.errors import InputError
+from effnet.recipe import Evaluate
 from tests.pictures import contents, jpeg, odd, settings
 
 CLASSES = {
@@ -100,6 +104,22 @@ def test_archives_to_shards_to_pictures_and_labels(tmp_path):
     expected = {f"{wnid_of[number]}/{name}": data for (name, data), number in zip(VAL.items(), TRUTH)}
     assert {name: val.read(i) for i, name in enumerate(val.names)} == expected
     assert [WNIDS[label] for label in val.labels] == [name.split("/")[0] for name in val.names]
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_archives_to_batches_oddities_included(tmp_path):
+    prepare(settings(official(tmp_path / "raw"), source="imagenet"), tmp_path / "out", 3)
+    train = Dataset(tmp_path / "out", "train")
+    preset = eval_preset(Evaluate(resize=40, crop=32, interpolation="bilinear", batch_size=4))
+    seen = 0
+    for batch in eval_batches(train, preset, batch_size=4, workers=2):
+        for image, label, index in zip(batch.images, batch.labels, batch.indices):
+            wnid, file = train.names[index].split("/")
+            with Image.open(io.BytesIO(TRAIN[wnid][file])) as picture:
+                expected = np.asarray(picture.convert("RGB"))[4:36, 8:40]  # 48 x 40: only the centre crop is left to do
+            assert np.array_equal(image, expected) and WNIDS[label] == wnid
+            seen += 1
+    assert seen == len(train) == sum(map(len, TRAIN.values()))
 
 
 def test_an_extracted_tree_gives_the_same_shards(tmp_path):

@@ -83,7 +83,7 @@ def _build(source, data, part):
         split = getattr(source, name)
         if count > len(split.names):
             raise InputError(f"data.shards: {count} shards for {len(split.names)} pictures in {name}; use fewer")
-        order = np.random.default_rng(SEED).permutation(len(split.names))
+        order = folders.shuffled(len(split.names), SEED)
         jobs += [(part / f"{name}-{k:05d}.tar", folders.take(split, members)) for k, members in enumerate(np.array_split(order, count))]
     pack(jobs, data.shorter_side, data.bad_images, data.workers or len(os.sched_getaffinity(0)))
 
