@@ -22,7 +22,10 @@ CONTENT = np.random.default_rng(0).bytes(3_000_000)
 
 @contextlib.contextmanager
 def server(content, breaks=(), ranges=True, status=None):
-    """Serve `content` at /data.tgz; the first requests break off after `breaks` bytes each. Yields the URL and the list of Range headers."""
+    """Serve `content` at /data.tgz; the first requests break off after `breaks` bytes each.
+
+    Yields the URL and the list of the Range headers that came.
+    """
     breaks, seen = list(breaks), []
 
     class Handler(BaseHTTPRequestHandler):
@@ -75,7 +78,9 @@ def test_broken_connections_are_resumed(tmp_path):
 
 def test_a_download_that_gave_up_is_resumed_by_the_next_call(tmp_path):
     with server(CONTENT, breaks=[1_000_000] + [0] * download.ATTEMPTS) as (url, _):
-        with pytest.raises(InputError, match=rf"ended after 1,000,000 of 3,000,000 bytes; run again to continue, or put the file at {tmp_path}"):
+        with pytest.raises(
+            InputError, match=rf"ended after 1,000,000 of 3,000,000 bytes; run again to continue, or put the file at {tmp_path}"
+        ):
             download.fetch(archive(url), tmp_path / "data.tgz")
     assert not (tmp_path / "data.tgz").exists()
     with server(CONTENT) as (url, seen):
@@ -95,7 +100,9 @@ def test_a_wrong_checksum_is_named_and_nothing_of_it_kept(tmp_path):
     other = CONTENT[:-1] + b"x"
     with server(other) as (url, _):
         expected = archive(url)
-        with pytest.raises(InputError, match=f"SHA-256 {hashlib.sha256(other).hexdigest()}, expected 3,000,000 bytes with {expected.sha256}"):
+        with pytest.raises(
+            InputError, match=f"SHA-256 {hashlib.sha256(other).hexdigest()}, expected 3,000,000 bytes with {expected.sha256}"
+        ):
             download.fetch(expected, tmp_path / "data.tgz")
     assert list(tmp_path.iterdir()) == []
 
@@ -165,7 +172,12 @@ def test_flowers_come_in_by_url_and_a_fifth_of_each_class_validates(tmp_path, mo
 
 
 def test_imagenette_has_names_for_people(tmp_path, monkeypatch):
-    files = [(f"{split}/{wnid}/{wnid}_{i}.JPEG", jpeg(i), {}) for split in ("train", "val") for wnid in download.IMAGENETTE_NAMES for i in range(2)]
+    files = [
+        (f"{split}/{wnid}/{wnid}_{i}.JPEG", jpeg(i), {})
+        for split in ("train", "val")
+        for wnid in download.IMAGENETTE_NAMES
+        for i in range(2)
+    ]
     content = tgz(files)
     (tmp_path / "data.tgz").write_bytes(content)  # put there by hand: no network needed
     monkeypatch.setattr(download, "IMAGENETTE", archive("http://127.0.0.1:9/data.tgz", content, images=40))

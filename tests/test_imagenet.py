@@ -1,4 +1,4 @@
-"""effnet/data/imagenet.py: small archives of the official structure, oddities included, to shards, pictures and labels; and damaged ones."""
+"""effnet/data/imagenet.py: small archives of the official structure, oddities included, to shards and labels; and damaged ones."""
 
 import io
 import shutil
@@ -6,16 +6,24 @@ import tarfile
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.io import savemat
 
 from tests.conftest import SHARED
 from effnet.data import imagenet
+from effnet.data.loader import eval_batches
 from effnet.data.prepare import prepare
+from effnet.data.presets import eval_preset
 from effnet.data.shards import Dataset
 from effnet.errors import InputError
+from effnet.recipe import Evaluate
 from tests.pictures import contents, jpeg, odd, settings
 
-CLASSES = {"n03000000": (1, "chain saw, chainsaw"), "n01000000": (2, "tench, Tinca tinca"), "n02000000": (3, "kit fox")}  # wnid: devkit's id, name
+CLASSES = {
+    "n03000000": (1, "chain saw, chainsaw"),
+    "n01000000": (2, "tench, Tinca tinca"),
+    "n02000000": (3, "kit fox"),
+}  # wnid: devkit's id, name
 WNIDS = sorted(CLASSES)
 TRAIN = {wnid: {f"{wnid}_{i}.JPEG": jpeg((label, i)) for i in (7, 10, 200, 3)} for label, wnid in enumerate(WNIDS)}
 TRAIN["n02000000"] |= {f"n02000000_{name}.JPEG": data for name, data in odd().items()}
@@ -88,12 +96,30 @@ def test_archives_to_shards_to_pictures_and_labels(tmp_path):
     prepare(settings(root, source="imagenet"), tmp_path / "out", 3)
     train, val = Dataset(tmp_path / "out", "train"), Dataset(tmp_path / "out", "val")
     assert train.class_ids == WNIDS and train.classes == ["tench, Tinca tinca", "kit fox", "chain saw, chainsaw"]
-    assert {name: train.read(i) for i, name in enumerate(train.names)} == {f"{w}/{name}": data for w in TRAIN for name, data in TRAIN[w].items()}
+    assert {name: train.read(i) for i, name in enumerate(train.names)} == {
+        f"{w}/{name}": data for w in TRAIN for name, data in TRAIN[w].items()
+    }
     assert [WNIDS[label] for label in train.labels] == [name.split("/")[0] for name in train.names]
     wnid_of = {number: wnid for wnid, (number, _) in CLASSES.items()}
     expected = {f"{wnid_of[number]}/{name}": data for (name, data), number in zip(VAL.items(), TRUTH)}
     assert {name: val.read(i) for i, name in enumerate(val.names)} == expected
     assert [WNIDS[label] for label in val.labels] == [name.split("/")[0] for name in val.names]
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_archives_to_batches_oddities_included(tmp_path):
+    prepare(settings(official(tmp_path / "raw"), source="imagenet"), tmp_path / "out", 3)
+    train = Dataset(tmp_path / "out", "train")
+    preset = eval_preset(Evaluate(resize=40, crop=32, interpolation="bilinear", batch_size=4))
+    seen = 0
+    for batch in eval_batches(train, preset, batch_size=4, workers=2):
+        for image, label, index in zip(batch.images, batch.labels, batch.indices):
+            wnid, file = train.names[index].split("/")
+            with Image.open(io.BytesIO(TRAIN[wnid][file])) as picture:
+                expected = np.asarray(picture.convert("RGB"))[4:36, 8:40]  # 48 x 40: only the centre crop is left to do
+            assert np.array_equal(image, expected) and WNIDS[label] == wnid
+            seen += 1
+    assert seen == len(train) == sum(map(len, TRAIN.values()))
 
 
 def test_an_extracted_tree_gives_the_same_shards(tmp_path):
@@ -141,7 +167,9 @@ def test_a_damaged_devkit_is_named_with_its_checksum(tmp_path):
     whole = path.read_bytes()
     for data in (whole[: len(whole) // 2], b"no archive", b""):
         path.write_bytes(data)
-        refused(tmp_path / "raw", r"devkit_t12.tar.gz: damaged .*its MD5 is [0-9a-f]{32}, the official file's fa75699e90414af021442c21a62c3abf")
+        refused(
+            tmp_path / "raw", r"devkit_t12.tar.gz: damaged .*its MD5 is [0-9a-f]{32}, the official file's fa75699e90414af021442c21a62c3abf"
+        )
 
 
 def test_a_wrong_number_of_classes_or_pictures_is_named(tmp_path):
@@ -157,7 +185,9 @@ def test_a_wrong_number_of_classes_or_pictures_is_named(tmp_path):
 
 def test_a_ground_truth_that_does_not_fit_is_named(tmp_path):
     refused(official(tmp_path / "a", truth=TRUTH[:-1]), "found 7 pictures, the ground truth is for 6; unknown: ILSVRC2012_val_00000007")
-    refused(official(tmp_path / "b", truth=TRUTH[:2] + [17] + TRUTH[3:]), "ground truth names classes that its meta.mat has not: line 3: 17")
+    refused(
+        official(tmp_path / "b", truth=TRUTH[:2] + [17] + TRUTH[3:]), "ground truth names classes that its meta.mat has not: line 3: 17"
+    )
     refused(official(tmp_path / "c", truth=["x"]), "ground truth cannot be read")
 
 

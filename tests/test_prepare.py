@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, JpegImagePlugin
 
 from effnet.data import pack
+from effnet.data.folder import shuffled
 from effnet.data.picture import problem, shrink
 from effnet.data.prepare import prepare
 from effnet.data.shards import Dataset
@@ -44,6 +45,11 @@ def child(tmp_path, root, folder, shards, class_num=3):
 def as_dict(folder, split):
     dataset = Dataset(folder, split)
     return {name: dataset.read(i) for i, name in enumerate(dataset.names)}
+
+
+def test_the_shuffle_is_the_same_on_every_machine():
+    assert shuffled(8, 0).tolist() == [0, 2, 1, 5, 4, 3, 6, 7]
+    assert sorted(shuffled(1000, 7)) == list(range(1000))
 
 
 def test_digits_are_the_same_bytes_for_any_number_of_processes(tmp_path):
@@ -77,6 +83,7 @@ def test_a_folder_keeps_its_bytes_and_labels(tmp_path):
     assert not list(tmp_path.glob("*.part")) and not (tmp_path / "out" / ".lock").exists()
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_odd_pictures_are_sound_and_broken_ones_are_not():
     assert {name: problem(data) for name, data in odd().items()} == dict.fromkeys(odd())
     assert all(Image.open(io.BytesIO(data)).convert("RGB").size == (48, 40) for data in odd().values())
@@ -118,10 +125,15 @@ def test_shorter_side_shrinks_what_is_larger_and_nothing_else(tmp_path):
     assert {Image.open(io.BytesIO(data)).size for data in as_dict(tmp_path / "out", "train").values()} == {(48, 40)}
 
 
-def living(session):
-    """Processes of a session that still run, as `ps` lists them."""
-    lines = subprocess.run(["ps", "-o", "stat=,pid=,cmd=", "-s", str(session)], capture_output=True, text=True).stdout.splitlines()
-    return [line for line in lines if not line.startswith("Z")]
+def outliving(session, seconds=20):
+    """Processes of a session, as `ps` lists them, that have not ended within some seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        lines = subprocess.run(["ps", "-o", "stat=,pid=,cmd=", "-s", str(session)], capture_output=True, text=True).stdout.splitlines()
+        lines = [line for line in lines if not line.startswith("Z")]
+        if not lines or time.monotonic() > deadline:
+            return lines
+        time.sleep(0.05)
 
 
 def times(part):
@@ -137,16 +149,29 @@ def test_kill_9_loses_no_finished_shard(tmp_path):
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    while living(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not living(process.pid), "a worker outlived its parent"
+    assert not outliving(process.pid)
     finished = {path.stem for path in part.glob("*.json")}
     assert 3 <= len(finished) < 13, "killed in the middle"
     before = times(part)
-    expected = {f"{split}-{k:05d}.tar" for split, count in (("train", 12), ("val", 1)) for k in range(count)} - {f"{name}.tar" for name in finished}
+    expected = {f"{split}-{k:05d}.tar" for split, count in (("train", 12), ("val", 1)) for k in range(count)} - {
+        f"{name}.tar" for name in finished
+    }
     assert redone(tmp_path, before, shards=12) == expected
     prepare(settings(tmp_path / "raw", shards=12), tmp_path / "undisturbed", 3)
     assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
+
+
+def test_ctrl_c_ends_all_processes_without_a_traceback(tmp_path):
+    tree(tmp_path / "raw", train=120, val=10, size=(400, 300))
+    process = child(tmp_path, tmp_path / "raw", tmp_path / "out", shards=12)
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.glob("out.part/*.json")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130 and "interrupted" in errors and "Traceback" not in errors
+    assert not outliving(process.pid) and not (tmp_path / "out").exists()
+    assert not list((tmp_path / "out.part").glob(".*.part"))
 
 
 def interrupted(tmp_path, **changes):

@@ -37,7 +37,10 @@ def test_every_picture_comes_back(tmp_path):
 
 
 def test_a_shard_is_a_plain_tar(tmp_path):
-    pictures = [(name, bytes([i]) * size, 0) for i, (name, size) in enumerate([("a/b", 0), ("a/ü" + "x" * 200, 513), ("c" * 90 + "/" + "d" * 90, 512)])]
+    pictures = [
+        (name, bytes([i]) * size, 0)
+        for i, (name, size) in enumerate([("a/b", 0), ("a/ü" + "x" * 200, 513), ("c" * 90 + "/" + "d" * 90, 512)])
+    ]
     record = write_shard(tmp_path / "t.tar", pictures)
     with tarfile.open(tmp_path / "t.tar") as tar:
         found = [(member.name, tar.extractfile(member).read()) for member in tar]

@@ -79,7 +79,11 @@ def unpacked(archive, root):
 
 
 def fetch(archive, path):
-    """Have archive.url at `path` with the right checksum. What a broken connection left in `path`.part is continued, now or at the next call."""
+    """Have archive.url at `path` with the right checksum.
+
+    What a broken connection left in `path`.part is continued, now or at the next call. Raises InputError where the net or the server
+    fails for good, or the checksum is wrong.
+    """
     path = Path(path)
     part = path.with_name(path.name + ".part")
     if path.exists():
@@ -125,7 +129,9 @@ def _check(archive, path):
     if found != archive.sha256:
         if path.suffix == ".part":
             path.unlink()  # nothing in it can be trusted
-        raise InputError(f"{path}: {size:,} bytes with SHA-256 {found}, expected {archive.size:,} bytes with {archive.sha256}; remove it and get it again")
+        raise InputError(
+            f"{path}: {size:,} bytes with SHA-256 {found}, expected {archive.size:,} bytes with {archive.sha256}; get it again"
+        )
 
 
 def unpack(path, target):

@@ -66,8 +66,13 @@ def divide(root):
 def held_out(count, seed):
     """(count,) bool: a random fifth, the same for the same count and seed."""
     chosen = np.zeros(count, bool)
-    chosen[np.random.default_rng(seed).permutation(count)[: round(count * VAL_SHARE)]] = True
+    chosen[shuffled(count, seed)[: round(count * VAL_SHARE)]] = True
     return chosen
+
+
+def shuffled(count, seed):
+    """(count,) int64: the numbers below `count` in random order, made of Philox's raw bits, which NumPy keeps the same in all versions."""
+    return np.argsort(np.random.Philox(key=seed).random_raw(count), kind="stable")
 
 
 def take(split, members):

@@ -60,7 +60,9 @@ def read(root):
     wrong = [f"{devkit.wnids[i]}: {found[i]} of {n}" for i, n in enumerate(devkit.train_images) if found[i] != n]
     if wrong:
         total = sum(devkit.train_images)
-        raise InputError(f"{train.place}: found {len(train.names):,} pictures, expected {total:,}; in {len(wrong)} classes: {', '.join(wrong[:5])}")
+        raise InputError(
+            f"{train.place}: found {len(train.names):,} pictures, expected {total:,}; in {len(wrong)} classes: {', '.join(wrong[:5])}"
+        )
     return Source(train, val, devkit.wnids, devkit.names)
 
 
@@ -81,7 +83,11 @@ def read_devkit(root):
         raise InputError(f"{archive}: no such file; put ImageNet's devkit there (2.5 MB, https://image-net.org/download-images)")
     try:
         synsets = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]
-        classes = sorted((str(s["WNID"]), str(s["words"]), int(s["num_train_images"]), int(s["ILSVRC2012_ID"])) for s in synsets if s["num_children"] == 0)
+        classes = sorted(
+            (str(s["WNID"]), str(s["words"]), int(s["num_train_images"]), int(s["ILSVRC2012_ID"]))
+            for s in synsets
+            if s["num_children"] == 0
+        )
         ids = np.array(truth.split(), np.int64)
     except Exception as error:  # scipy raises whatever it meets in a damaged file
         raise InputError(f"{root}: the devkit's meta.mat or ground truth cannot be read: {error}; get it again") from None
@@ -89,7 +95,9 @@ def read_devkit(root):
     label_of = {devkit_id: label for label, devkit_id in enumerate(devkit_ids)}
     strange = [f"line {i + 1}: {devkit_id}" for i, devkit_id in enumerate(ids.tolist()) if devkit_id not in label_of]
     if strange:
-        raise InputError(f"{root}: the devkit's ground truth names classes that its meta.mat has not: {', '.join(strange[:5])}; get it again")
+        raise InputError(
+            f"{root}: the devkit's ground truth names classes that its meta.mat has not: {', '.join(strange[:5])}; get it again"
+        )
     return Devkit(wnids, names, train_images, np.array([label_of[i] for i in ids.tolist()], np.int32))
 
 

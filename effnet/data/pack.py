@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
@@ -27,8 +28,8 @@ def pack(jobs, shorter_side, bad_images, processes):
     counter, stop = context.Value("q", 0), context.Event()
     total = sum(len(split.names) for _, split in jobs)
     with ProcessPoolExecutor(processes, context, _start, (counter, stop)) as pool, bar(total=total, what="prepare") as progress:
-        waiting = [pool.submit(_write, path, split, shorter_side, bad_images) for path, split in jobs]
         try:
+            waiting = [pool.submit(_write, path, split, shorter_side, bad_images) for path, split in jobs]
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
                 progress.update(counter.value - progress.n)
@@ -46,6 +47,7 @@ def _start(counter, stop):
     global _counter, _stop
     _counter, _stop = counter, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")  # Pillow's about broken EXIF, which is not the pixels' fault
 
     def follow():
         multiprocessing.parent_process().join()
@@ -80,7 +82,9 @@ def _pictures(split, shorter_side, bad_images, bad):
             raise InputError("stopped")
         if wrong := problem(data):
             if bad_images == "stop":
-                raise InputError(f"{split.place}: {name} cannot be read: {wrong}; replace it, or set data.bad_images: skip to leave such pictures out")
+                raise InputError(
+                    f"{split.place}: {name} cannot be read: {wrong}; replace it, or set data.bad_images: skip to leave such pictures out"
+                )
             bad.append(f"{name}: {wrong}")
         else:
             yield name, shrink(data, shorter_side) if shorter_side else data, label

@@ -1,7 +1,6 @@
 """One picture's bytes on their way into a shard: is it whole, and, if asked for, smaller."""
 
 import io
-import warnings
 
 from PIL import Image, JpegImagePlugin
 
@@ -12,13 +11,13 @@ def problem(data):
     A JPEG is decoded at an eighth of its size: that reads every byte, and so finds a truncated file, at a fraction of the cost.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # broken EXIF is not the pixels' fault
-            with Image.open(io.BytesIO(data)) as image:
-                image.draft("L", (1, 1))
-                image.load()
-                if image.format != "JPEG":
-                    image.convert("RGB")
+        with Image.open(io.BytesIO(data)) as image:
+            image.draft("L", (1, 1))
+            image.load()
+            if image.format != "JPEG":
+                image.convert("RGB")
+    except MemoryError:
+        raise  # the machine's fault, not the picture's
     except Exception as error:  # decoders raise whatever they please on foreign bytes
         return "empty file" if not data else "not a picture" if isinstance(error, Image.UnidentifiedImageError) else str(error)
     return None

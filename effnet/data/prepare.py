@@ -45,7 +45,9 @@ def prepare(data, folder, class_num):
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         kept = len(list(part.glob("*.tar")))
-        raise InputError(f"{part}: {os.strerror(error.errno).lower()}; the {kept} finished shards are kept: make room and run again") from None
+        raise InputError(
+            f"{part}: {os.strerror(error.errno).lower()}; the {kept} finished shards are kept: make room and run again"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -81,7 +83,7 @@ def _build(source, data, part):
         split = getattr(source, name)
         if count > len(split.names):
             raise InputError(f"data.shards: {count} shards for {len(split.names)} pictures in {name}; use fewer")
-        order = np.random.default_rng(SEED).permutation(len(split.names))
+        order = folders.shuffled(len(split.names), SEED)
         jobs += [(part / f"{name}-{k:05d}.tar", folders.take(split, members)) for k, members in enumerate(np.array_split(order, count))]
     pack(jobs, data.shorter_side, data.bad_images, data.workers or len(os.sched_getaffinity(0)))
 

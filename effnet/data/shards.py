@@ -53,7 +53,9 @@ class Dataset:
             path = self._folder / shard["file"]
             size = path.stat().st_size if path.is_file() else 0
             if size != shard["bytes"]:
-                raise InputError(f"{path}: {size:,} bytes, the index says {shard['bytes']:,}; prepare the pictures again (or `dvc checkout`)")
+                raise InputError(
+                    f"{path}: {size:,} bytes, the index says {shard['bytes']:,}; prepare the pictures again (or `dvc checkout`)"
+                )
         self._files = [open(self._folder / shard["file"], "rb", buffering=0) for shard in self._shards]
 
     def __len__(self):
