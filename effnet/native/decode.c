@@ -112,7 +112,7 @@ static int reader_resample(struct reader *r, int denominator, struct resampler *
     JDIMENSION width = (x->end + 2 < (int)jpeg->output_width ? (JDIMENSION)x->end + 2 : jpeg->output_width) - left;
     if (width < jpeg->output_width) jpeg_crop_scanline(jpeg, &left, &width);
     if (y->first > 0) jpeg_skip_scanlines(jpeg, y->first);
-    r->row = calloc(jpeg->output_width + 1, 4);
+    r->row = malloc((size_t)jpeg->output_width * 4);
     if (!r->row) {
         snprintf(r->error, IMAGE_ERROR_SIZE, "out of memory");
         return IMAGE_BAD;

@@ -2,6 +2,7 @@
 #ifndef EFFNET_RESAMPLE_H
 #define EFFNET_RESAMPLE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* A box of a picture resized to width * height pixels, of which only a window is wanted. */
@@ -21,20 +22,25 @@ struct axis {
     int32_t *weight; /* fixed point */
 };
 
-/* Takes the source rows y.first to y.end one by one, writes output rows as soon as they can be made. */
+/* Takes the source rows y.first to y.end one by one, writes output rows as soon as they can be made. Rows are widened to 32 bits a
+ * channel first, so that the passes are nothing but multiply and add. */
 struct resampler {
     struct axis x, y;
-    int x_first, flip;
-    int32_t *weights; /* of x, spread to two taps by four channels */
-    uint8_t *ring;    /* the last y.taps rows: resized in x if that comes first, else as they came */
-    uint8_t *line;
-    int stride, row, made;
+    int x_first;
+    int *starts;      /* of x in the order of the output, which is reversed when mirrored */
+    int32_t *weights; /* likewise, spread to two taps by four channels */
+    int32_t *wide;    /* a source row, 4 numbers a pixel */
+    int32_t *ring;    /* the last y.taps rows: resized in x if that comes first (3 numbers a pixel), else as they came */
+    int32_t *line;    /* a row after the pass along y */
+    int32_t *last;    /* a row of output */
+    size_t stride;
+    int row, made;
     uint8_t *out;
 };
 
 /* For a picture of width * height. 0, or -1 if out of memory. Release with resampler_free, also after -1. */
 int resampler_init(struct resampler *r, int width, int height, const struct resize *how, uint8_t *out);
-/* The next source row: 4 bytes a pixel (the fourth of no account), from pixel x.first on, and another 4 readable after the last. */
+/* The next source row: 4 bytes a pixel (the fourth of no account), from pixel x.first on. */
 void resampler_row(struct resampler *r, const uint8_t *pixels);
 void resampler_free(struct resampler *r);
 

@@ -18,12 +18,9 @@ enum { FRACTION = 22, HALF = 1 << (FRACTION - 1) };
 #define FOR_EACH_CPU
 #endif
 
-typedef uint8_t bytes4 __attribute__((vector_size(4)));
-typedef uint8_t bytes8 __attribute__((vector_size(8)));
-typedef int32_t ints4 __attribute__((vector_size(16)));
 typedef int32_t ints8 __attribute__((vector_size(32)));
 
-/* A vector of sums, HALF included, to bytes: negative is 0, above 255 is 255. */
+/* A vector of sums, HALF included, to the values of bytes: negative is 0, above 255 is 255. */
 #define TO_BYTES(sum) ((sum) >>= FRACTION, (sum) &= ~((sum) >> 31), (sum) = ((sum) | ((255 - (sum)) >> 31)) & 255)
 
 static double bilinear(double x) {
@@ -88,21 +85,27 @@ failed:
 
 int resampler_init(struct resampler *r, int width, int height, const struct resize *how, uint8_t *out) {
     memset(r, 0, sizeof *r);
-    r->flip = how->flip;
     r->out = out;
     /* Pillow 13 shrinks y first where the picture loses over twice as many rows as columns; Pillow 12 always began with x. */
     r->x_first = !(height > how->height && height - how->height > 2 * (width - how->width));
     if (axis_init(&r->x, width, how->box[0], how->box[2], how->width, how->left, how->out_width, how->filter)) return -1;
     if (axis_init(&r->y, height, how->box[1], how->box[3], how->height, how->top, how->out_height, how->filter)) return -1;
-    int pairs = (r->x.taps + 1) / 2;
-    r->stride = (r->x_first ? r->x.count * 3 : (r->x.end - r->x.first) * 4) + 8; /* whole vectors may be read and written */
-    r->weights = calloc((size_t)r->x.count * pairs, sizeof(ints8));
-    r->ring = calloc(r->y.taps, r->stride);
-    r->line = malloc(r->stride + r->x.count * 3 + 8);
-    if (!r->weights || !r->ring || !r->line) return -1;
-    for (int i = 0; i < r->x.count; i++)
-        for (int t = 0; t < r->x.taps; t++)
-            for (int c = 0; c < 4; c++) r->weights[(i * pairs + t / 2) * 8 + t % 2 * 4 + c] = r->x.weight[i * r->x.taps + t];
+    const int count = r->x.count, taps = r->x.taps, pairs = (taps + 1) / 2;
+    const size_t source = 4 * (size_t)(r->x.end - r->x.first), made = 3 * (size_t)count, spare = 16; /* passes work in whole vectors */
+    r->stride = (r->x_first ? made : source) + spare;
+    r->starts = calloc(count + 1, sizeof *r->starts); /* one more: outputs are made in twos */
+    r->weights = calloc((size_t)(count + 1) * pairs, sizeof(ints8));
+    r->wide = calloc(source + spare, sizeof *r->wide);
+    r->ring = calloc(r->y.taps * r->stride, sizeof *r->ring);
+    r->line = calloc(r->stride, sizeof *r->line);
+    r->last = calloc(made + spare, sizeof *r->last);
+    if (!r->starts || !r->weights || !r->wide || !r->ring || !r->line || !r->last) return -1;
+    for (int i = 0; i < count; i++) {
+        int from = how->flip ? count - 1 - i : i;
+        r->starts[i] = r->x.start[from];
+        for (int t = 0; t < taps; t++)
+            for (int c = 0; c < 4; c++) r->weights[((size_t)i * pairs + t / 2) * 8 + t % 2 * 4 + c] = r->x.weight[(size_t)from * taps + t];
+    }
     return 0;
 }
 
@@ -111,77 +114,75 @@ void resampler_free(struct resampler *r) {
     free(r->x.weight);
     free(r->y.start);
     free(r->y.weight);
+    free(r->starts);
     free(r->weights);
+    free(r->wide);
     free(r->ring);
     free(r->line);
+    free(r->last);
 }
 
-static inline __attribute__((always_inline)) void resize_x_by(const struct resampler *r, const uint8_t *pixels, uint8_t *to, int pairs) {
-    for (int i = 0, count = r->x.count; i < count; i++) {
-        int source = r->flip ? count - 1 - i : i;
-        const uint8_t *from = pixels + 4 * r->x.start[source];
-        const int32_t *weight = r->weights + (size_t)source * pairs * 8;
-        ints8 sum = {HALF, HALF, HALF, HALF};
-        for (int p = 0; p < pairs; p++) {
-            bytes8 pixel;
-            ints8 w;
-            memcpy(&pixel, from + 8 * p, 8);
-            memcpy(&w, weight + 8 * p, 32);
-            sum += __builtin_convertvector(pixel, ints8) * w;
-        }
-        ints4 both = __builtin_shufflevector(sum, sum, 0, 1, 2, 3) + __builtin_shufflevector(sum, sum, 4, 5, 6, 7);
-        TO_BYTES(both);
-        bytes4 byte = __builtin_convertvector(both, bytes4);
-        memcpy(to + 3 * i, &byte, 4); /* the fourth byte gives way to the next pixel */
+#define RESIZE_X(PAIRS)                                                                                              \
+    for (int i = 0; i < r->x.count; i += 2) {                                                                        \
+        const int32_t *from0 = pixels + 4 * (size_t)r->starts[i], *from1 = pixels + 4 * (size_t)r->starts[i + 1];    \
+        const int32_t *weight = r->weights + (size_t)i * 8 * (PAIRS);                                                \
+        ints8 sum0 = {HALF, HALF, HALF, HALF}, sum1 = sum0, value, w;                                                \
+        for (int p = 0; p < (PAIRS); p++, weight += 8) {                                                             \
+            memcpy(&value, from0 + 8 * p, sizeof value);                                                             \
+            memcpy(&w, weight, sizeof w);                                                                            \
+            sum0 += value * w;                                                                                       \
+            memcpy(&value, from1 + 8 * p, sizeof value);                                                             \
+            memcpy(&w, weight + 8 * (PAIRS), sizeof w);                                                              \
+            sum1 += value * w;                                                                                       \
+        }                                                                                                            \
+        ints8 sum = __builtin_shufflevector(sum0, sum1, 0, 1, 2, 3, 8, 9, 10, 11) +                                  \
+                    __builtin_shufflevector(sum0, sum1, 4, 5, 6, 7, 12, 13, 14, 15);                                 \
+        TO_BYTES(sum);                                                                                               \
+        memcpy(to + 3 * i, &sum, 16); /* the fourth number gives way to the next pixel */                            \
+        memcpy(to + 3 * i + 3, (const int32_t *)&sum + 4, 16);                                                       \
     }
-}
 
-/* A row of 4 bytes a pixel to one of 3, and a byte more. */
-FOR_EACH_CPU static void resize_x(const struct resampler *r, const uint8_t *pixels, uint8_t *to) {
+/* A row of 4 numbers a pixel to one of 3, two outputs at a time. */
+FOR_EACH_CPU static void resize_x(const struct resampler *r, const int32_t *pixels, int32_t *to) {
     switch ((r->x.taps + 1) / 2) { /* a known number of turns lets the compiler unroll */
-        case 1: resize_x_by(r, pixels, to, 1); break;
-        case 2: resize_x_by(r, pixels, to, 2); break;
-        case 3: resize_x_by(r, pixels, to, 3); break;
-        default: resize_x_by(r, pixels, to, (r->x.taps + 1) / 2);
+        case 1: RESIZE_X(1) break;
+        case 2: RESIZE_X(2) break;
+        default: RESIZE_X((r->x.taps + 1) / 2)
     }
 }
 
-/* Output row i of the ring's rows, `count` bytes. */
-FOR_EACH_CPU static void resize_y(const struct resampler *r, int i, uint8_t *to, int count) {
+/* Row i of the output from the ring's rows, `count` numbers. */
+FOR_EACH_CPU static void resize_y(const struct resampler *r, int i, int32_t *to, int count) {
     const int taps = r->y.taps, start = r->y.start[i] % taps;
     const int32_t *weight = r->y.weight + (size_t)i * taps;
     for (int b = 0; b < count; b += 8) {
-        ints8 sum = {HALF, HALF, HALF, HALF, HALF, HALF, HALF, HALF};
+        ints8 sum = {HALF, HALF, HALF, HALF, HALF, HALF, HALF, HALF}, value;
         for (int t = 0, slot = start; t < taps; t++, slot = slot + 1 == taps ? 0 : slot + 1) {
-            bytes8 byte;
-            memcpy(&byte, r->ring + (size_t)slot * r->stride + b, 8);
-            sum += __builtin_convertvector(byte, ints8) * weight[t];
+            memcpy(&value, r->ring + slot * r->stride + b, sizeof value);
+            sum += value * weight[t];
         }
         TO_BYTES(sum);
-        bytes8 byte = __builtin_convertvector(sum, bytes8);
-        if (count - b >= 8)
-            memcpy(to + b, &byte, 8);
-        else
-            memcpy(to + b, &byte, count - b);
+        memcpy(to + b, &sum, sizeof sum);
     }
+}
+
+FOR_EACH_CPU static void widen(const uint8_t *restrict from, int32_t *restrict to, int count) {
+    for (int i = 0; i < count; i++) to[i] = from[i];
+}
+
+FOR_EACH_CPU static void narrow(const int32_t *restrict from, uint8_t *restrict to, int count) {
+    for (int i = 0; i < count; i++) to[i] = (uint8_t)from[i];
 }
 
 void resampler_row(struct resampler *r, const uint8_t *pixels) {
     const int width = r->x.count * 3, source_width = (r->x.end - r->x.first) * 4;
-    uint8_t *slot = r->ring + (size_t)(r->row % r->y.taps) * r->stride;
-    if (r->x_first)
-        resize_x(r, pixels, slot);
-    else
-        memcpy(slot, pixels, source_width);
+    int32_t *slot = r->ring + r->row % r->y.taps * r->stride;
+    widen(pixels, r->x_first ? r->wide : slot, source_width);
+    if (r->x_first) resize_x(r, r->wide, slot);
     for (; r->made < r->y.count && r->y.start[r->made] + r->y.taps - 1 <= r->row; r->made++) {
-        uint8_t *to = r->out + (size_t)r->made * width;
-        if (r->x_first) {
-            resize_y(r, r->made, to, width);
-        } else {
-            resize_y(r, r->made, r->line, source_width);
-            resize_x(r, r->line, r->line + r->stride);
-            memcpy(to, r->line + r->stride, width);
-        }
+        resize_y(r, r->made, r->line, r->x_first ? width : source_width);
+        if (!r->x_first) resize_x(r, r->line, r->last);
+        narrow(r->x_first ? r->line : r->last, r->out + (size_t)r->made * width, width);
     }
     r->row++;
 }
@@ -189,7 +190,7 @@ void resampler_row(struct resampler *r, const uint8_t *pixels) {
 static int resize_pixels(const uint8_t *pixels, int width, int height, const struct resize *how, uint8_t *out, char *error) {
     struct resampler r;
     uint8_t *row = NULL;
-    int failed = resampler_init(&r, width, height, how, out) || !(row = calloc(r.x.end - r.x.first + 1, 4));
+    int failed = resampler_init(&r, width, height, how, out) || !(row = calloc(r.x.end - r.x.first, 4));
     for (int i = r.y.first; !failed && i < r.y.end; i++) {
         const uint8_t *from = pixels + ((size_t)i * width + r.x.first) * 3;
         for (int j = 0; j < r.x.end - r.x.first; j++)
