@@ -20,12 +20,7 @@ from effnet.errors import InputError
 FOLDER = Path(__file__).parent
 # No contraction to fused multiply-add: weights are computed in double, and must be the same on every processor.
 FLAGS = ["-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=off"]
-OK, BAD, NOT_JPEG = range(3)
 FILTERS = {"bilinear": 2, "bicubic": 3}
-
-
-class NotJpeg(InputError):
-    """The bytes are not a JPEG's; another decoder may know them."""
 
 
 def build():
@@ -68,20 +63,24 @@ def _library():
 
 def _call(name, *arguments):
     error = ctypes.create_string_buffer(256)
-    code = getattr(_library(), name)(*arguments, error)
-    if code:
-        raise (NotJpeg if code == NOT_JPEG else InputError)(error.value.decode("utf-8", "replace"))
+    if getattr(_library(), name)(*arguments, error):
+        raise InputError(error.value.decode("utf-8", "replace"))
+
+
+def is_jpeg(data):
+    """Whether bytes begin as a JPEG does, whatever their file is called."""
+    return data[:3] == b"\xff\xd8\xff"
 
 
 def size(data):
-    """(width, height) of a JPEG's bytes. Raises NotJpeg, InputError."""
+    """(width, height) of a JPEG's bytes. Raises InputError, as all functions here do when the bytes are damaged or the sizes do not fit."""
     width, height = ctypes.c_int(), ctypes.c_int()
     _call("image_size", data, len(data), ctypes.byref(width), ctypes.byref(height))
     return width.value, height.value
 
 
 def decode(data):
-    """uint8 (height, width, 3), RGB: all of a JPEG. Raises NotJpeg, InputError."""
+    """uint8 (height, width, 3), RGB: all of a JPEG, the bytes that Pillow gives."""
     width, height = size(data)
     out = np.empty((height, width, 3), np.uint8)
     _call("image_decode", data, len(data), width, height, out.ctypes.data)
@@ -89,11 +88,10 @@ def decode(data):
 
 
 def resize(pixels, width, height, interpolation, box=None):
-    """Pillow's Image.resize((width, height), interpolation, box) of uint8 (h, w, 3)."""
-    pixels = np.ascontiguousarray(pixels)
-    out = np.empty((height, width, 3), np.uint8)
-    box = (ctypes.c_double * 4)(*(box or (0, 0, pixels.shape[1], pixels.shape[0])))
+    """uint8 (height, width, 3): Image.resize((width, height), interpolation, box) of `pixels`, uint8 (h, w, 3), as Pillow 13 does it."""
+    pixels, out = np.ascontiguousarray(pixels), np.empty((height, width, 3), np.uint8)
     h, w = pixels.shape[:2]
+    box = (ctypes.c_double * 4)(*(box or (0, 0, w, h)))
     _call("image_resize", pixels.ctypes.data, w, h, box, FILTERS[interpolation], width, height, out.ctypes.data)
     return out
 
@@ -109,4 +107,12 @@ def evaluate(data, side, crop, interpolation):
     """uint8 (crop, crop, 3): the middle of a JPEG resized to a shorter side of `side`; see image_eval in image.h."""
     out = np.empty((crop, crop, 3), np.uint8)
     _call("image_eval", data, len(data), side, FILTERS[interpolation], crop, crop, out.ctypes.data)
+    return out
+
+
+def evaluate_pixels(pixels, side, crop, interpolation):
+    """`evaluate` of a picture that is decoded already, uint8 (h, w, 3)."""
+    pixels, out = np.ascontiguousarray(pixels), np.empty((crop, crop, 3), np.uint8)
+    h, w = pixels.shape[:2]
+    _call("image_eval_pixels", pixels.ctypes.data, w, h, side, FILTERS[interpolation], crop, crop, out.ctypes.data)
     return out

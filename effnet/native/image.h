@@ -17,7 +17,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default) /* the rest is compiled with -fvisibility=hidden */
 
-enum { IMAGE_OK = 0, IMAGE_BAD = 1, IMAGE_NOT_JPEG = 2 }; /* IMAGE_NOT_JPEG: whole perhaps, but another format (PNG ...) */
+enum { IMAGE_OK = 0, IMAGE_BAD = 1, IMAGE_NOT_JPEG = 2 }; /* IMAGE_NOT_JPEG: does not begin as a JPEG; a PNG perhaps */
 enum { IMAGE_ERROR_SIZE = 256 };
 enum { IMAGE_MAX_PIXELS = 178956970 }; /* Pillow's own limit; larger pictures are refused */
 
