@@ -12,7 +12,8 @@
 
 enum { FRACTION = 22, HALF = 1 << (FRACTION - 1) };
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#ifdef FOR_EACH_CPU /* given empty on the command line: one version for all processors */
+#elif defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define FOR_EACH_CPU __attribute__((target_clones("avx2", "default")))
 #else
 #define FOR_EACH_CPU
