@@ -34,6 +34,7 @@ from effnet.data import augment, loader, presets  # noqa: E402
 
 BATCH = 64
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 class Files:
@@ -60,9 +61,8 @@ def ours(data, size, interpolation, workers, epoch):
 
 
 def minddata(data, size, interpolation, workers, epoch):
-    filters = {"bilinear": vision.Inter.BILINEAR, "bicubic": vision.Inter.BICUBIC}
     pipeline = ds.ImageFolderDataset(str(Path(data.names[0]).parents[1]), num_parallel_workers=workers, shuffle=True)
-    crop = vision.RandomCropDecodeResize(size, SCALE, RATIO, filters[interpolation])
+    crop = vision.RandomCropDecodeResize(size, SCALE, RATIO, vision.Inter[interpolation.upper()])
     pipeline = pipeline.map([crop, vision.RandomHorizontalFlip(0.5)], "image", num_parallel_workers=workers)
     pipeline = pipeline.batch(BATCH, drop_remainder=True, num_parallel_workers=workers)
     return (images for images, _ in pipeline.create_tuple_iterator(num_epochs=1, output_numpy=True))
@@ -72,25 +72,26 @@ def pillow(data, size, interpolation, workers, epoch):
     def one(i):
         rng = np.random.default_rng([epoch, i])
         image = Image.open(io.BytesIO(data.read(i))).convert("RGB")
-        image = image.resize((size, size), presets_filter[interpolation], augment.crop_box(*image.size, SCALE, RATIO, rng))
+        image = image.resize((size, size), FILTERS[interpolation], augment.crop_box(*image.size, SCALE, RATIO, rng))
         return np.asarray(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else image)
 
     return pooled(one, len(data), workers)
 
 
 def decoding(data, size, interpolation, workers, epoch):
-    return pooled(lambda i: simplejpeg.decode_jpeg(data.read(i))[:1, :1], len(data), workers)
+    return pooled(lambda i: simplejpeg.decode_jpeg(data.read(i)).shape, len(data), workers, collect=list)
 
 
-presets_filter = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-
-
-def pooled(one, count, workers):
+def pooled(one, count, workers, collect=np.stack):
+    """Batches of one(i), made in threads, two batches ahead."""
     with ThreadPoolExecutor(workers) as pool:
-        made = pool.map(one, range(count))
-        for _ in range(count // BATCH):
-            batch = [next(made) for _ in range(BATCH)]
-            yield np.stack(batch) if batch[0].shape[0] > 1 else batch
+        waiting = []
+        for start in range(0, count // BATCH * BATCH, BATCH):
+            waiting.append([pool.submit(one, i) for i in range(start, start + BATCH)])
+            if len(waiting) == 3:
+                yield collect([job.result() for job in waiting.pop(0)])
+        for jobs in waiting:
+            yield collect([job.result() for job in jobs])
 
 
 def rate(batches):
