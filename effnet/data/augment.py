@@ -77,11 +77,17 @@ def mix(pair, rng, mixup, cutmix):
     mixup, cutmix: alpha of their Beta(alpha, alpha), 0 is off; with both on, one of the two by chance.
     """
     if mixup and not (cutmix and rng.random() < 0.5):
-        lam = rng.beta(mixup, mixup)
-        first, second = pair.astype(np.float32)
-        pair[0] = np.rint(first * lam + second * (1 - lam))
-        pair[1] = np.rint(second * lam + first * (1 - lam))
-        return lam
+        weight = round(256 * rng.beta(mixup, mixup))  # in 256ths: exact in 16 bits, many times faster than floats
+        first, second = pair.astype(np.uint16)
+        first *= weight
+        second *= 256 - weight
+        first += second
+        first += 128
+        first >>= 8
+        mixed = first.astype(np.uint8)
+        pair[1] += pair[0] - mixed  # the two mixed pictures have the sum of the two; bytes wrap around, and so come out right
+        pair[0] = mixed
+        return weight / 256
     lam = rng.beta(cutmix, cutmix)
     height, width = pair.shape[1:3]
     y, x = int(rng.random() * height), int(rng.random() * width)  # the middle of the box that is exchanged

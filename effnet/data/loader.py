@@ -115,4 +115,4 @@ def _picture(dataset, index, preset):
     try:
         return preset(dataset.read(index), index)
     except InputError as error:
-        raise InputError(f"{dataset.names[index]}: {error}") from None
+        raise InputError(f"{dataset.names[index]}: not a readable picture ({error}); take it out and prepare again") from None

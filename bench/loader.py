@@ -1,0 +1,163 @@
+"""Training pictures per second of this loader, of MindData's fused decoding and of a plain Pillow loader, and of decoding alone.
+
+    python bench/loader.py [FOLDER] [--rounds 5] [--size 260] [--interpolation bilinear]
+
+FOLDER holds JPEGs, at any depth (default: ../shared/data/imagenet100 beside the checkout). All read the same files in the same order and
+give uint8 batches: random resized crop (scale .08-1, ratio 3/4-4/3), resize, flip. They run in turn, round by round, and what counts is
+the median over the rounds of the ratio within a round: other work on the machine then hits all alike.
+"""
+
+import argparse
+import importlib.metadata
+import io
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import mindspore.dataset as ds  # noqa: E402
+import numpy as np  # noqa: E402
+import simplejpeg  # noqa: E402
+from mindspore.dataset import vision  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from effnet import errors, recipe  # noqa: E402
+from effnet.data import augment, loader, presets  # noqa: E402
+
+BATCH = 64
+SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+class Files:
+    """What the loader needs of a data set, over loose files."""
+
+    def __init__(self, paths):
+        self.names, self.labels = [str(path) for path in paths], np.zeros(len(paths), np.int32)
+
+    def __len__(self):
+        return len(self.names)
+
+    def read(self, i):
+        with open(self.names[i], "rb", buffering=0) as file:
+            return file.read()
+
+
+def ours(data, size, interpolation, workers, epoch):
+    settings = recipe.Augment(
+        crop_scale=SCALE, crop_ratio=RATIO, interpolation=interpolation, hflip=0.5, auto_augment="", color_jitter=(0, 0, 0),
+        random_erasing=0, mixup=0, cutmix=0, mean=(0, 0, 0), std=(1, 1, 1),
+    )  # fmt: skip
+    preset = presets.train_preset(size, settings, seed=1)
+    return (batch.images for batch in loader.train_batches(data, preset, BATCH, epoch, seed=1, workers=workers))
+
+
+def minddata(data, size, interpolation, workers, epoch):
+    pipeline = ds.ImageFolderDataset(str(Path(data.names[0]).parents[1]), num_parallel_workers=workers, shuffle=True)
+    crop = vision.RandomCropDecodeResize(size, SCALE, RATIO, vision.Inter[interpolation.upper()])
+    pipeline = pipeline.map([crop, vision.RandomHorizontalFlip(0.5)], "image", num_parallel_workers=workers)
+    pipeline = pipeline.batch(BATCH, drop_remainder=True, num_parallel_workers=workers)
+    return (images for images, _ in pipeline.create_tuple_iterator(num_epochs=1, output_numpy=True))
+
+
+def pillow(data, size, interpolation, workers, epoch):
+    def one(i):
+        rng = np.random.default_rng([epoch, i])
+        image = Image.open(io.BytesIO(data.read(i))).convert("RGB")
+        image = image.resize((size, size), FILTERS[interpolation], augment.crop_box(*image.size, SCALE, RATIO, rng))
+        return np.asarray(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else image)
+
+    return pooled(one, len(data), workers)
+
+
+def decoding(data, size, interpolation, workers, epoch):
+    return pooled(lambda i: simplejpeg.decode_jpeg(data.read(i)).shape, len(data), workers, collect=list)
+
+
+def pooled(one, count, workers, collect=np.stack):
+    """Batches of one(i), made in threads, two batches ahead."""
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = []
+        for start in range(0, count // BATCH * BATCH, BATCH):
+            waiting.append([pool.submit(one, i) for i in range(start, start + BATCH)])
+            if len(waiting) == 3:
+                yield collect([job.result() for job in waiting.pop(0)])
+        for jobs in waiting:
+            yield collect([job.result() for job in jobs])
+
+
+def rate(batches):
+    """(images per second, images per second of processor time) from the first batch on, when all stages are running."""
+    next(batches)
+    wall, cpu, count = time.perf_counter(), time.process_time(), 0
+    for batch in batches:
+        count += len(batch)
+    return count / (time.perf_counter() - wall), count / (time.process_time() - cpu)
+
+
+def measure(folder, rounds, size, interpolation):
+    sources = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    if not sources:
+        raise errors.InputError(f"{folder}: no JPEGs in this folder; name one that has some")
+    subjects = {"ours": ours, "minddata": minddata, "pillow": pillow, "decoding": decoding}
+    rates = {(name, workers): [] for workers in (1, 2) for name in subjects}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "pictures"
+        folder.mkdir()
+        paths = [folder / f"{i:05d}.jpg" for i in range(max(1000, len(sources)))]
+        for i, path in enumerate(paths):
+            path.symlink_to(sources[i % len(sources)].resolve())
+        data = Files(paths)
+        for name in rates:
+            rate(subjects[name[0]](data, size, interpolation, name[1], 0))  # files into memory, code compiled
+        for turn in range(rounds):
+            for (name, workers), found in rates.items():
+                found.append(rate(subjects[name](data, size, interpolation, workers, turn + 1)))
+                print(f"round {turn + 1}  {workers} workers  {name:9s} {found[-1][0]:7.0f} img/s  {found[-1][1]:7.0f} per CPU second", file=sys.stderr)
+
+    def ratio(peer, workers, kind=0):
+        return statistics.median(a[kind] / b[kind] for a, b in zip(rates["ours", workers], rates[peer, workers]))
+
+    medians = {f"{name}_{workers}": round(statistics.median(r[0] for r in found)) for (name, workers), found in rates.items()}
+    versions = {name: importlib.metadata.version(name) for name in ("mindspore", "pillow", "simplejpeg", "numpy")}
+    return {
+        "bench": "loader",
+        "ratio": round(min(ratio("minddata", 1), ratio("minddata", 2)), 3),
+        "peer": "MindData RandomCropDecodeResize + RandomHorizontalFlip at equal workers, the smaller of 1 and 2",
+        "goal": 1.2,
+        "measured": {
+            "images_per_second": medians,
+            "images_per_cpu_second": {name: round(statistics.median(r[1] for r in rates[name, 1])) for name in subjects},
+            "over_minddata": {f"workers_{w}": round(ratio("minddata", w), 3) for w in (1, 2)},
+            "over_pillow": {f"workers_{w}": round(ratio("pillow", w), 3) for w in (1, 2)},
+            "over_decoding": {f"workers_{w}": round(ratio("decoding", w), 3) for w in (1, 2)},
+            "over_decoding_goal": 0.8,
+            "over_minddata_per_cpu_second": round(ratio("minddata", 1, 1), 3),
+            "size": size,
+            "interpolation": interpolation,
+            "pictures": len(sources),
+        },
+        "versions": versions,
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", nargs="?", default=ROOT.parent / "shared" / "data" / "imagenet100")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size", type=int, default=260, help="side of the output, pixels")
+    parser.add_argument("--interpolation", choices=["bilinear", "bicubic"], default="bilinear")
+    arguments = parser.parse_args()
+    print(json.dumps(measure(**vars(arguments))))
+
+
+if __name__ == "__main__":
+    errors.run(main)
