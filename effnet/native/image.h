@@ -27,8 +27,8 @@ int image_size(const uint8_t *data, size_t size, int *width, int *height, char *
 
 /* The whole picture of a JPEG: grey, YCbCr, RGB, CMYK and YCCK, baseline and progressive, as Pillow's Image.open(...).convert("RGB").
  * A file that ends early is an error; other damage is decoded as far as libjpeg can, as Pillow does.
- * *pixels is allocated (width * height * 3 bytes) for the caller to free() where IMAGE_OK is returned, and NULL otherwise. */
-int image_decode(const uint8_t *data, size_t size, uint8_t **pixels, int *width, int *height, char *error);
+ * out: width * height * 3 bytes, width and height as image_size gave them. */
+int image_decode(const uint8_t *data, size_t size, int width, int height, uint8_t *out, char *error);
 
 /* Pillow's Image.resize((out_width, out_height), filter, box): box is left, top, right, bottom in pixels of the picture, fractions too.
  * out: out_width * out_height * 3 bytes. */
