@@ -101,7 +101,7 @@ static void cmyk_to_rgb(const uint8_t *from, uint8_t *to, int count, int step) {
 /* The part of the picture, at 1/denominator of its size, that the axes ask for, through the resampler. */
 static int reader_resample(struct reader *r, int denominator, struct resampler *resampler) {
     struct jpeg_decompress_struct *jpeg = &r->jpeg;
-    const struct axis *x = resampler->x, *y = resampler->y;
+    const struct axis *x = &resampler->x, *y = &resampler->y;
     if (setjmp(r->jump)) return IMAGE_BAD;
     jpeg->scale_num = 1;
     jpeg->scale_denom = denominator;
@@ -126,21 +126,16 @@ static int reader_resample(struct reader *r, int denominator, struct resampler *
     return IMAGE_OK;
 }
 
-/* A box of the picture decoded at 1/denominator, resized to full_width * full_height, of which `window` (left, top, width, height). */
-static int decode_resized(struct reader *r, int denominator, const double box[4], int filter, int full_width, int full_height,
-                          const int window[4], int flip, uint8_t *out) {
+/* The picture decoded at 1/denominator of its size, resized. */
+static int decode_resized(struct reader *r, int denominator, const struct resize *how, uint8_t *out) {
     int width = (r->jpeg.image_width + denominator - 1) / denominator, height = (r->jpeg.image_height + denominator - 1) / denominator;
-    struct axis x = {0}, y = {0};
-    struct resampler resampler = {0};
+    struct resampler resampler;
     int code = IMAGE_BAD;
-    if (axis_init(&x, width, box[0], box[2], full_width, window[0], window[2], filter) ||
-        axis_init(&y, height, box[1], box[3], full_height, window[1], window[3], filter) || resampler_init(&resampler, &x, &y, flip, out))
+    if (resampler_init(&resampler, width, height, how, out))
         snprintf(r->error, IMAGE_ERROR_SIZE, "out of memory");
     else
         code = reader_resample(r, denominator, &resampler);
     resampler_free(&resampler);
-    axis_free(&x);
-    axis_free(&y);
     return code;
 }
 
@@ -186,14 +181,10 @@ int image_decode(const uint8_t *data, size_t size, int width, int height, uint8_
 
 int image_eval(const uint8_t *data, size_t size, int side, int filter, int crop_width, int crop_height, uint8_t *out, char *error) {
     struct reader r;
-    int full_width, full_height, window[4];
+    struct resize how;
     int code = reader_open(&r, data, size, error);
-    if (code == IMAGE_OK) {
-        int width = r.jpeg.image_width, height = r.jpeg.image_height;
-        const double box[4] = {0, 0, width, height};
-        code = eval_geometry(width, height, side, crop_width, crop_height, &full_width, &full_height, window, error);
-        if (code == IMAGE_OK) code = decode_resized(&r, 1, box, filter, full_width, full_height, window, 0, out);
-    }
+    if (code == IMAGE_OK) code = eval_resize(r.jpeg.image_width, r.jpeg.image_height, side, filter, crop_width, crop_height, &how, error);
+    if (code == IMAGE_OK) code = decode_resized(&r, 1, &how, out);
     reader_close(&r);
     return code;
 }
@@ -201,18 +192,19 @@ int image_eval(const uint8_t *data, size_t size, int side, int filter, int crop_
 int image_train(const uint8_t *data, size_t size, const int box[4], int filter, int out_size, int flip, uint8_t *out, char *error) {
     struct reader r;
     int code = reader_open(&r, data, size, error);
+    int full_width = (int)r.jpeg.image_width, full_height = (int)r.jpeg.image_height;
+    if (code == IMAGE_OK && !(0 <= box[0] && box[0] < box[2] && box[2] <= full_width && 0 <= box[1] && box[1] < box[3] &&
+                              box[3] <= full_height && 1 <= out_size && out_size <= JPEG_MAX_DIMENSION)) {
+        snprintf(error, IMAGE_ERROR_SIZE, "cannot resize box %d %d %d %d of %d x %d pixels to %d", box[0], box[1], box[2], box[3],
+                 full_width, full_height, out_size);
+        code = IMAGE_BAD;
+    }
     if (code == IMAGE_OK) {
-        int width = box[2] - box[0], height = box[3] - box[1], d = 8;
-        if (box[0] < 0 || box[1] < 0 || width < 1 || height < 1 || box[2] > (int)r.jpeg.image_width || box[3] > (int)r.jpeg.image_height ||
-            out_size < 1 || out_size > JPEG_MAX_DIMENSION) {
-            snprintf(error, IMAGE_ERROR_SIZE, "cannot resize box %d %d %d %d of %ux%u pixels to %d", box[0], box[1], box[2], box[3],
-                     r.jpeg.image_width, r.jpeg.image_height, out_size);
-            code = IMAGE_BAD;
-        } else {
-            while (d > 1 && (width < d * out_size || height < d * out_size)) d /= 2;
-            const double scaled[4] = {(double)box[0] / d, (double)box[1] / d, (double)box[2] / d, (double)box[3] / d};
-            code = decode_resized(&r, d, scaled, filter, out_size, out_size, (int[]){0, 0, out_size, out_size}, flip, out);
-        }
+        int d = 8;
+        while (d > 1 && (box[2] - box[0] < d * out_size || box[3] - box[1] < d * out_size)) d /= 2;
+        struct resize how = {{(double)box[0] / d, (double)box[1] / d, (double)box[2] / d, (double)box[3] / d},
+                             filter, out_size, out_size, 0, 0, out_size, out_size, flip};
+        code = decode_resized(&r, d, &how, out);
     }
     reader_close(&r);
     return code;

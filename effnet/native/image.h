@@ -15,6 +15,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* the rest is compiled with -fvisibility=hidden */
 
 enum { IMAGE_OK = 0, IMAGE_BAD = 1, IMAGE_NOT_JPEG = 2 }; /* IMAGE_NOT_JPEG: whole perhaps, but another format (PNG ...) */
 enum { IMAGE_ERROR_SIZE = 256 };
@@ -49,6 +50,7 @@ int image_eval_pixels(const uint8_t *pixels, int width, int height, int side, in
  * such d) by libjpeg's scaled inverse transform, and box / d is resized. out: out_size * out_size * 3 bytes. */
 int image_train(const uint8_t *data, size_t size, const int box[4], int filter, int out_size, int flip, uint8_t *out, char *error);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
