@@ -14,6 +14,7 @@ def bar(iterable=None, total=None, unit="img", what="", disable=False):
         iterable,
         total=total,
         unit=unit,
+        unit_scale=unit == "B",  # bytes as kB, MB, GB
         desc=what,
         dynamic_ncols=terminal,
         mininterval=0.2 if terminal else SECONDS_BETWEEN_LOG_LINES,

@@ -5,20 +5,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from effnet.data.folder import held_out
+
 SIDE = 32  # pixels; a JPEG block is 8x8, so a digit left at 8x8 would be one block and nothing to crop
-VAL_SHARE = 0.2
 
 
 def write(root):
-    """Write root/train/DIGIT/*.JPEG and root/val/DIGIT/*.JPEG; 80% of each digit train, 20% validate, by a fixed seed."""
+    """Write root/train/DIGIT/*.JPEG and root/val/DIGIT/*.JPEG; a fixed fifth of each digit validates."""
     from sklearn.datasets import load_digits  # seconds to import, and only this source needs it
 
     digits = load_digits()
     pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)
     for digit in range(10):
-        members = np.random.default_rng(digit).permutation(np.flatnonzero(digits.target == digit))
-        held_out = set(members[: round(len(members) * VAL_SHARE)])
-        for i in members:
-            path = Path(root) / ("val" if i in held_out else "train") / str(digit) / f"digit_{i:04d}.JPEG"
+        members = np.flatnonzero(digits.target == digit)
+        for i, val in zip(members, held_out(len(members), seed=digit)):
+            path = Path(root) / ("val" if val else "train") / str(digit) / f"digit_{i:04d}.JPEG"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels[i]).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(path, "JPEG", quality=95)

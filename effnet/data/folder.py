@@ -9,6 +9,9 @@ import numpy as np
 from effnet.errors import InputError
 
 
+VAL_SHARE = 0.2  # where a data set comes without a split
+
+
 class Split(NamedTuple):
     """Where the pictures of one split are. Lists and arrays are in step, one entry per picture.
 
@@ -46,6 +49,36 @@ def read(root):
     if unknown:
         raise InputError(f"{root}: val/ has {len(unknown)} classes that train/ has not: {', '.join(unknown[:5])}")
     return Source(list_split(root / "train", class_ids), list_split(root / "val", class_ids), class_ids, class_ids)
+
+
+def divide(root):
+    """The Source in `root`/CLASS/*, which comes without a split: of each class a fixed fifth validates."""
+    class_ids = subfolders(root)
+    every = list_split(Path(root), class_ids)
+    val = np.zeros(len(every.names), bool)
+    for label in range(len(class_ids)):
+        members = np.flatnonzero(every.labels == label)
+        val[members] = held_out(len(members), label)
+    train, val = (take(every, np.flatnonzero(chosen)) for chosen in (~val, val))
+    return Source(train, val, class_ids, class_ids)
+
+
+def held_out(count, seed):
+    """(count,) bool: a random fifth, the same for the same count and seed."""
+    chosen = np.zeros(count, bool)
+    chosen[np.random.default_rng(seed).permutation(count)[: round(count * VAL_SHARE)]] = True
+    return chosen
+
+
+def take(split, members):
+    """The Split of the pictures whose numbers are `members`, in that order."""
+    return Split(
+        [split.names[i] for i in members],
+        split.labels[members],
+        split.place,
+        split.files and [split.files[i] for i in members],
+        None if split.spans is None else split.spans[members],
+    )
 
 
 def subfolders(folder):

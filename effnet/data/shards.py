@@ -1,7 +1,7 @@
 """Prepared pictures on disk: plain tar shards, and an index that makes every picture of the set reachable by one pread.
 
     index.json     classes, and for each shard its bytes, SHA-256 and how many pictures of which class it holds
-    train.npy      one row per picture: shard, offset, size, label; val.npy likewise
+    train.npy      one row per picture: offset, size, shard, label; val.npy likewise
     train.txt      one name ("class/file") per picture; val.txt likewise
     train-00000.tar ...  the pictures' own bytes; any tar tool reads them
 
@@ -10,7 +10,6 @@ Everything in the folder is a function of the pictures and the recipe alone: no 
 
 import functools
 import hashlib
-import io
 import json
 import os
 import tarfile
@@ -21,7 +20,7 @@ import numpy as np
 from effnet.errors import InputError
 from effnet.files import sha256, whole, write_json
 
-ROW = np.dtype([("shard", "<u2"), ("offset", "<i8"), ("size", "<i4"), ("label", "<i4")])
+ROW = np.dtype([("offset", "<i8"), ("size", "<i4"), ("shard", "<i4"), ("label", "<i4")])
 FORMAT = 1
 
 
@@ -62,10 +61,11 @@ class Dataset:
 
     def read(self, i):
         """The bytes of picture `i` as its file had them. Safe to call from any number of threads."""
-        shard, offset, size, _ = self._rows[i].item()
-        data = os.pread(self._files[shard].fileno(), size, offset)
-        if len(data) != size:
-            raise InputError(f"{self._files[shard].name}: ends inside picture {i}; prepare the pictures again (or `dvc checkout`)")
+        row = self._rows[i]
+        file = self._files[row["shard"]]
+        data = os.pread(file.fileno(), row["size"], row["offset"])
+        if len(data) != row["size"]:
+            raise InputError(f"{file.name}: ends inside picture {i}; prepare the pictures again (or `dvc checkout`)")
         return data
 
     @functools.cached_property
@@ -101,35 +101,38 @@ def write_shard(path, pictures):
 
 
 def write_index(folder, recipe, class_ids, classes, splits):
-    """Write everything but the shards. `splits`: {split: [record of write_shard, with "file" and "bad" added, ...]}."""
+    """Write everything but the shards.
+
+    splits  {split: iterable of shards' records in order}, each a record of write_shard with "file" and "bad" (what was left out)
+            added; taken one at a time, so that memory does not grow with them
+    """
     folder = Path(folder)
     index = {"format": FORMAT, "recipe": recipe, "class_ids": class_ids, "classes": classes, "splits": {}}
     for split, records in splits.items():
-        rows = np.concatenate([_rows(number, record) for number, record in enumerate(records)])
-        table = io.BytesIO()
-        np.save(table, rows, allow_pickle=False)
-        with whole(folder / f"{split}.npy") as file:
-            file.write(table.getvalue())
-        with whole(folder / f"{split}.txt") as file:
-            file.writelines(f"{name}\n".encode() for record in records for name in record["names"])
-        index["splits"][split] = {
-            "images": len(rows),
-            "skipped": sorted(name for record in records for name in record["bad"]),
-            "sha256": {name: sha256(folder / name) for name in (f"{split}.npy", f"{split}.txt")},
-            "shards": [_summary(record, class_ids) for record in records],
-        }
+        rows, shards, skipped = [], [], []
+        with whole(folder / f"{split}.txt") as names:
+            for record in records:
+                names.writelines(f"{name}\n".encode() for name in record["names"])
+                rows.append(_rows(len(shards), record))
+                shards.append(_summary(record, class_ids))
+                skipped += record["bad"]
+        rows = np.concatenate(rows)
+        with whole(folder / f"{split}.npy") as table:
+            np.lib.format.write_array(table, rows, version=(1, 0), allow_pickle=False)
+        checksums = {file: sha256(folder / file) for file in (f"{split}.npy", f"{split}.txt")}
+        index["splits"][split] = {"images": len(rows), "skipped": sorted(skipped), "sha256": checksums, "shards": shards}
     write_json(folder / "index.json", index)
 
 
-def _rows(number, record):
+def _rows(shard, record):
     rows = np.zeros(len(record["names"]), ROW)
-    rows["shard"] = number
+    rows["shard"] = shard
     for column, key in (("offset", "offsets"), ("size", "sizes"), ("label", "labels")):
         rows[column] = record[key]
     return rows
 
 
 def _summary(record, class_ids):
-    labels, counts = np.unique(np.asarray(record["labels"], np.int64), return_counts=True)
+    labels, counts = np.unique(np.array(record["labels"], np.int64), return_counts=True)
     classes = {class_ids[label]: int(count) for label, count in zip(labels, counts)}
     return {key: record[key] for key in ("file", "bytes", "sha256")} | {"images": len(record["names"]), "classes": classes}
