@@ -14,6 +14,7 @@
 #include <limits>
 
 #include "failure.h"
+#include "files.h"
 #include "meta.h"
 #include "model.h"
 #include "options.h"
@@ -99,6 +100,8 @@ static int Main(const std::vector<std::string> &arguments) {
     std::fputs(kHelp, stdout);
     return kDone;
   }
+  for (const std::string &path : {options.json, options.logits})
+    if (!path.empty()) RequireWritable(path);
   const Meta meta = ReadMeta(options.meta);
   const std::vector<std::string> paths = FindPictures(options.input);
   const auto start = Clock::now();

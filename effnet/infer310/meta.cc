@@ -1,12 +1,11 @@
 #include "meta.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "../native/image.h"
 #include "failure.h"
+#include "files.h"
 
 namespace effnet {
 
@@ -47,9 +46,9 @@ Meta ParseMeta(const std::string &text, const std::string &path) {
 }
 
 Meta ReadMeta(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Failure(path + ": cannot be read; it lies beside the exported model");
-  return ParseMeta(std::string(std::istreambuf_iterator<char>(file), {}), path);
+  std::vector<uint8_t> bytes;
+  if (!ReadWhole(path, &bytes)) throw Failure(path + ": cannot be read; the export writes this file beside the model");
+  return ParseMeta(std::string(bytes.begin(), bytes.end()), path);
 }
 
 }  // namespace effnet

@@ -4,11 +4,10 @@
 #include <cctype>
 #include <chrono>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "../native/image.h"
 #include "failure.h"
+#include "files.h"
 
 namespace effnet {
 
@@ -58,15 +57,14 @@ Prepared Prepare(const std::vector<uint8_t> &bytes, const Meta &meta, float *out
 
 Prepared Prepare(const std::string &path, const Meta &meta, float *out) {
   const auto start = Clock::now();
-  std::ifstream file(path, std::ios::binary);
-  std::vector<uint8_t> bytes{std::istreambuf_iterator<char>(file), {}};
-  const double read_ms = Milliseconds(start, Clock::now());
-  if (!file) {
-    Prepared unread;
-    unread.problem = "cannot be read";
-    return unread;
+  std::vector<uint8_t> bytes;
+  Prepared result;
+  if (!ReadWhole(path, &bytes)) {
+    result.problem = "cannot be read";
+    return result;
   }
-  Prepared result = Prepare(bytes, meta, out);
+  const double read_ms = Milliseconds(start, Clock::now());
+  result = Prepare(bytes, meta, out);
   result.decode_ms += read_ms;
   return result;
 }

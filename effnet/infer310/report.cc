@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <functional>
 #include <nlohmann/json.hpp>
 
-#include "failure.h"
+#include "files.h"
 
 namespace effnet {
 
@@ -14,17 +12,6 @@ using Json = nlohmann::ordered_json;
 
 size_t Run::Bad() const {
   return static_cast<size_t>(std::count_if(pictures.begin(), pictures.end(), [](const Picture &p) { return !p.problem.empty(); }));
-}
-
-static void WriteWhole(const std::string &path, const std::function<void(std::ostream &)> &write) {
-  const std::string aside = path + ".part";
-  std::ofstream file(aside, std::ios::binary);
-  write(file);
-  file.close();
-  if (!file || std::rename(aside.c_str(), path.c_str())) {
-    std::remove(aside.c_str());
-    throw Failure(path + ": cannot be written; is the folder there, and is there room?");
-  }
 }
 
 static Json ToJson(const Spread &spread) { return {{"mean", spread.mean}, {"median", spread.median}, {"p90", spread.p90}}; }
@@ -86,9 +73,9 @@ void Print(const Meta &meta, const Run &run, bool answers) {
   std::fprintf(stderr,
                "%zu pictures, %zu bad, %.1f images/s; model built in %.1f s\n"
                "ms: mean / median / p90\n"
-               "  decode      %8.2f %8.2f %8.2f  per image\n"
-               "  preprocess  %8.2f %8.2f %8.2f  per image\n"
-               "  inference   %8.2f %8.2f %8.2f  per batch of %d\n",
+               "  decode      %9.3f %9.3f %9.3f  per image\n"
+               "  preprocess  %9.3f %9.3f %9.3f  per image\n"
+               "  inference   %9.3f %9.3f %9.3f  per batch of %d\n",
                run.pictures.size(), run.Bad(), run.Rate(), run.build_seconds, decode.mean, decode.median, decode.p90, preprocess.mean,
                preprocess.median, preprocess.p90, inference.mean, inference.median, inference.p90, run.batch);
 }

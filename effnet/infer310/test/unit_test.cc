@@ -15,6 +15,7 @@
 
 #include "../../native/image.h"
 #include "../failure.h"
+#include "../files.h"
 #include "../meta.h"
 #include "../options.h"
 #include "../picture.h"
@@ -153,6 +154,7 @@ TEST_CASE("meta: read, and refused by key") {
   CHECK(Has(changed("bilinear", "lanczos"), "lanczos"));
   CHECK(Has(ProblemOf([] { ParseMeta("{", "m.json"); }), "m.json: "));
   CHECK(Has(ProblemOf([] { ReadMeta("/nowhere/m.json"); }), "/nowhere/m.json: cannot be read"));
+  CHECK(Has(ProblemOf([] { ReadMeta("/tmp"); }), "/tmp: cannot be read"));
 }
 
 TEST_CASE("options: both spellings, and refusals that name the option") {
@@ -185,4 +187,8 @@ TEST_CASE("pictures are found in sub-folders, in the byte order of their paths")
 
 TEST_CASE("a file that cannot be written is an error of one sentence") {
   CHECK(Has(ProblemOf([] { WriteLogits("/nowhere/x.npy", Run(), 2); }), "/nowhere/x.npy: cannot be written"));
+  CHECK(Has(ProblemOf([] { WriteLogits("/dev/full/x.npy", Run(), 2); }), "/dev/full/x.npy: cannot be written"));
+  CHECK(Has(ProblemOf([] { RequireWritable("/nowhere/x.npy"); }), "/nowhere/x.npy: cannot be written"));
+  CHECK(Has(ProblemOf([] { RequireWritable("/tmp"); }), "/tmp: cannot be written"));
+  CHECK(ProblemOf([] { RequireWritable("x.npy"); }) == "");
 }
