@@ -74,6 +74,8 @@ def to_version_1(source, target):
     used = {name for node in kept for name in node.input}
     result = model.graph.output[0]
     result.name = stands_for.get(result.name, result.name)
+    if result.name not in {node.output[0] for node in kept}:
+        raise InputError(f"{source}: answers with a tuple or with nothing computed; export a network whose only output is the logits")
     _replace(model.graph.node, [node for name, node in constants.items() if name in used] + kept)
     _replace(model.primitives, made.values())
     model.mind_ir_version = TO
