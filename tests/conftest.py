@@ -83,20 +83,24 @@ def _built(name, **options):
     return build(ROOT / "build" / name, tests=True, **options)
 
 
-@pytest.fixture(scope="session")
-def effnet310():
-    """Folder with effnet310 and its test programs, compiled as users have them."""
+def _mindspore_lite():
     from effnet.errors import InputError
     from effnet.infer310 import mindspore_lite
 
     try:
-        lite = mindspore_lite()
+        return mindspore_lite(), ""
     except InputError as error:
-        pytest.skip(str(error))
-    return _built("test-infer310", lite=lite)
+        return None, str(error)
+
+
+@pytest.fixture(scope="session")
+def effnet310():
+    """Folder with effnet310 and its test programs, compiled as users have them."""
+    lite, problem = _mindspore_lite()
+    return _built("test-infer310", lite=lite) if lite else pytest.skip(problem)
 
 
 @pytest.fixture(scope="session")
 def effnet310_sanitized():
-    """Folder with the test programs alone, under AddressSanitizer and UndefinedBehaviorSanitizer."""
-    return _built("test-infer310-sanitized", sanitize=True)
+    """The same under AddressSanitizer and UndefinedBehaviorSanitizer; where MindSpore Lite is not to be had, the test programs alone."""
+    return _built("test-infer310-sanitized", sanitize=True, lite=_mindspore_lite()[0])
