@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RECIPE ?= digits
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-peers use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 eval export onnx-eval metrics clean
+.PHONY: help setup demo test test-peers use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 eval export onnx-eval results metrics clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ export: setup  ## write the ONNX and MINDIR files
 
 onnx-eval: setup  ## evaluate the ONNX file in ONNX Runtime
 	dvc repro onnx_eval
+
+results: setup  ## write the README's table of results from metrics/
+	@python docs/results.py
 
 metrics: setup  ## what the last run measured
 	@dvc metrics show

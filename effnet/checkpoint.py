@@ -27,7 +27,7 @@ def save(path, arrays, meta):
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.stem}.part.ckpt")  # MindSpore insists on the ending
     try:
-        aside.unlink(missing_ok=True)
+        _remove(aside)
         entries = [{"name": name, "data": ms.Tensor(array)} for name, array in arrays.items()]
         try:
             ms.save_checkpoint(entries, str(aside), append_dict={META: json.dumps(meta)}, crc_check=True)
@@ -42,7 +42,12 @@ def save(path, arrays, meta):
         os.replace(aside, path)
         sync_folder(path.parent)
     finally:
-        aside.unlink(missing_ok=True)
+        _remove(aside)
+
+
+def _remove(aside):
+    for path in aside.parent.glob(f"{aside.stem}.*"):  # MindSpore writes a .tmp beside it first
+        path.unlink()
 
 
 def load(path):

@@ -25,11 +25,23 @@ def start(target, deterministic=True):
     """Make `target` ("CPU", "GPU" or "Ascend") MindSpore's device in graph mode. Raises InputError if it is not there."""
     import mindspore as ms
 
-    if missing(target):
-        raise InputError(f"train.device_target: {target} asked for, but {missing(target)}; use device_target: CPU or run where the device is")
+    check(target)
     ms.set_context(mode=ms.GRAPH_MODE)
     ms.set_device(target)
     ms.set_deterministic(deterministic)
+
+
+def check(target, devices=1):
+    """Raise InputError in one sentence unless `devices` devices of `target` are here."""
+    if missing(target):
+        raise InputError(f"train.device_target: {target} asked for, but {missing(target)}; use device_target: CPU or run where the device is")
+    here = {"CPU": devices, "GPU": len(_nodes("nvidia")), "Ascend": len(_nodes("davinci"))}[target]
+    if devices > here:
+        raise InputError(f"train.device_num: {devices} {target} devices asked for on this machine, {here} are here")
+
+
+def _nodes(name):
+    return list(Path("/dev").glob(f"{name}[0-9]*"))
 
 
 def missing(target):
@@ -38,7 +50,7 @@ def missing(target):
 
 
 def _missing_ascend():
-    if not list(Path("/dev").glob("davinci[0-9]*")):
+    if not _nodes("davinci"):
         return "no Ascend device (/dev/davinci*) is visible on this machine"
     if not os.environ.get("ASCEND_HOME_PATH") and not Path("/usr/local/Ascend").is_dir():
         return "CANN is not installed (no /usr/local/Ascend; source its set_env.sh)"
@@ -48,7 +60,7 @@ def _missing_ascend():
 def _missing_gpu():
     import ctypes
 
-    if not list(Path("/dev").glob("nvidia[0-9]*")):
+    if not _nodes("nvidia"):
         return "no NVIDIA device (/dev/nvidia*) is visible on this machine"
     try:
         ctypes.CDLL("libcuda.so.1")
@@ -65,3 +77,20 @@ def describe():
     except (OSError, StopIteration):
         pass
     return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA", "default")}
+
+
+def main():
+    """`python -m effnet.device RECIPE`: check that the recipe's devices are here, before anything is started."""
+    import sys
+
+    from effnet import recipe
+
+    train = recipe.load(sys.argv[1]).train
+    check(train.device_target, train.device_num)
+    return 0
+
+
+if __name__ == "__main__":
+    from effnet import errors
+
+    errors.run(main)

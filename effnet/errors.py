@@ -1,7 +1,9 @@
 """The one exception for everything a user can mend."""
 
 import os
+import resource
 import sys
+import time
 
 
 class InputError(Exception):
@@ -11,10 +13,13 @@ class InputError(Exception):
 def run(main):
     """Call `main()` as a program: an InputError, a full disk or Ctrl-C ends it with one line and no traceback.
 
-    Exit codes: 0 done, 2 bad input, 130 interrupted.
+    Exit codes: 0 done, 2 bad input, 130 interrupted, or what `main` returns. A program that did its work says what it took.
     """
+    began = time.perf_counter()
     try:
         code = main()
+        if not code:
+            _took(began)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
@@ -28,3 +33,9 @@ def run(main):
         print("interrupted", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+def _took(began):
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))  # KiB on Linux
+    name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    print(f"{name}: {time.perf_counter() - began:.0f} s, peak memory {peak / 2**20:.2f} GiB", file=sys.stderr)

@@ -59,7 +59,7 @@ class Evaluator:
             add = ops.AllReduce()
             for start in range(0, expected, IMAGES_PER_EXCHANGE):
                 logits[start : start + IMAGES_PER_EXCHANGE] = add(ms.Tensor(logits[start : start + IMAGES_PER_EXCHANGE])).asnumpy()
-            count = int(add(ms.Tensor([count], ms.int32)).asnumpy()[0])
+            count = int(add(ms.Tensor([count], ms.float32)).asnumpy()[0])  # no integers in the CPU's AllReduce
         if count != expected:
             raise InputError(f"evaluation saw {count} images, the set has {expected}: some were lost or repeated; prepare the pictures again")
         return logits

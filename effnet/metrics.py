@@ -45,7 +45,7 @@ def wilson(hits, trials, z=1.959963984540054):
     centre = share + z * z / (2 * trials)
     spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    return (centre - spread) / scale if hits else 0.0, (centre + spread) / scale if hits < trials else 1.0
 
 
 def per_class(results, labels, classes):

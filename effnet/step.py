@@ -11,6 +11,29 @@ from effnet.loss import SmoothedCrossEntropy
 from effnet.model import keep_rates
 
 
+_sum_of_squares, _follow, _add, _clear = (ops.MultitypeFuncGraph(name) for name in ("sum_of_squares", "follow", "add", "clear"))
+
+
+@_sum_of_squares.register("Tensor")
+def _(grad):
+    return ops.square(grad.astype(ms.float32)).sum()
+
+
+@_follow.register("Tensor", "Tensor", "Tensor")
+def _(decay, average, weight):
+    return ops.assign(average, weight + (average - weight) * decay)
+
+
+@_add.register("Tensor", "Tensor")
+def _(total, grad):
+    return ops.assign_add(total, grad)
+
+
+@_clear.register("Tensor")
+def _(total):
+    return ops.assign(total, ops.zeros_like(total))
+
+
 class Normalize(nn.Cell):
     """uint8 NHWC pictures -> float32 NCHW, (x - mean) / std per channel, on the device: a quarter of the bytes to copy."""
 
@@ -67,23 +90,20 @@ class Update(nn.Cell):
         self.clip, self.dynamic, self.averaging = train.clip_norm, train.loss_scale == 0, train.ema_decay > 0
         self.weights = ms.ParameterTuple(net.get_parameters())  # running statistics too, as in tensorflow/tpu
         self.ema = optim.states(self.weights, "ema", None) if self.averaging else ()
+        self.map = ops.HyperMap()
 
     def construct(self, grads, scale, lr, ema_decay):
-        grads = [g / scale for g in grads]
-        finite = True
+        factor, finite = 1 / scale, True
         if self.clip > 0 or self.dynamic:
-            norm = ops.sqrt(ops.addn([ops.square(g.astype(ms.float32)).sum() for g in grads]))
+            norm = ops.sqrt(ops.addn(self.map(_sum_of_squares, grads))) * factor
             if self.clip > 0:  # as torch.nn.utils.clip_grad_norm_ and tf.clip_by_global_norm
-                factor = ops.minimum(self.clip / norm, ms.Tensor(1.0, ms.float32))
-                grads = [g * factor for g in grads]
+                factor = factor * ops.minimum(self.clip / norm, ms.Tensor(1.0, ms.float32))
             if self.dynamic:
                 finite = ops.isfinite(norm)
         if finite:
-            self.optimizer(grads, lr)
+            self.optimizer(grads, factor, lr)
             if self.averaging:
-                for i in range(len(self.ema)):
-                    average, weight = self.ema[i], self.weights[i]
-                    ops.assign(average, weight + (average - weight) * ema_decay)
+                self.map(ops.partial(_follow, ema_decay), self.ema, self.weights)
         return finite
 
 
@@ -104,12 +124,11 @@ class Accumulate(nn.Cell):
 
     def __init__(self, gradients, total):
         super().__init__(auto_prefix=False)
-        self.gradients, self.total = gradients, total
+        self.gradients, self.total, self.map = gradients, total, ops.HyperMap()
 
     def construct(self, images, labels, others, lam, path_keep, feature_keep, scale):
         loss, grads = self.gradients(images, labels, others, lam, path_keep, feature_keep, scale)
-        for i in range(len(self.total)):
-            ops.assign_add(self.total[i], grads[i])
+        self.map(_add, self.total, grads)
         return loss
 
 
@@ -118,12 +137,11 @@ class Apply(nn.Cell):
 
     def __init__(self, update, total, count):
         super().__init__(auto_prefix=False)
-        self.update, self.total, self.count = update, total, count
+        self.update, self.total, self.count, self.map = update, total, count, ops.HyperMap()
 
     def construct(self, scale, lr, ema_decay):
-        finite = self.update([total * 1.0 for total in self.total], scale * self.count, lr, ema_decay)
-        for i in range(len(self.total)):
-            ops.assign(self.total[i], ops.zeros_like(self.total[i]))
+        finite = self.update(self.total, scale * self.count, lr, ema_decay)
+        self.map(_clear, self.total)
         return finite
 
 
@@ -157,6 +175,17 @@ def create(net, parameters, recipe, ranks=1, train_bn=True):
             return losses, apply(*map(_scalar, (scale, lr, ema_decay)))
 
     return step, list(state.values())
+
+
+def share_statistics(state, ranks):
+    """Give all devices the mean of their running statistics. These follow linearly and do not act on training, so it does not matter when."""
+    if ranks == 1:
+        return
+    mine = [p for p in state if p.name.endswith(("moving_mean", "moving_variance"))]
+    flat = np.concatenate([p.asnumpy().ravel() for p in mine])
+    total = ops.AllReduce()(ms.Tensor(flat)).asnumpy() / np.float32(ranks)
+    for p, part in zip(mine, np.split(total, np.cumsum([p.size for p in mine])[:-1])):
+        p.set_data(ms.Tensor(part.reshape(p.shape)))
 
 
 def mean_loss(losses):

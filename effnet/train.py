@@ -48,7 +48,7 @@ def train(recipe, train_set, val_set, folder, identity, rank=0, ranks=1, say=pri
     net = network.create(recipe.model, recipe.train.seed)
     sizes, settings = plan(recipe.model.variant), recipe.train
     step, state = steps.create(net, net.trainable_params(), recipe, ranks)
-    place = _resume(folder, identity, state, recipe, say) or Place(scale=settings.loss_scale or 2.0**16)
+    place = _resume(folder, identity, state, rank, say) or Place(scale=settings.loss_scale or 2.0**16)
     for record in place.history:
         on_epoch(record)
 
@@ -59,6 +59,7 @@ def train(recipe, train_set, val_set, folder, identity, rank=0, ranks=1, say=pri
     eager = settings.loss_scale == 0 or settings.device_target == "CPU"  # look at each loss at once; else a device would wait for us
 
     def save():
+        steps.share_statistics(state, ranks)
         if rank == 0:
             meta = {"identity": identity, "place": dataclasses.asdict(place)}
             checkpoint.save_run(folder, place.updates, checkpoint.arrays_of(state), meta, settings.keep_checkpoint_max)
@@ -93,6 +94,7 @@ def train(recipe, train_set, val_set, folder, identity, rank=0, ranks=1, say=pri
         _settle(pending, place, rate, settings)
         seconds = time.perf_counter() - began
 
+        steps.share_statistics(state, ranks)
         weights = final_weights(state, settings)
         found = metrics.summarize(metrics.results(evaluator(weights, val_set, show=False), val_set.labels))
         place.history.append({
@@ -151,7 +153,7 @@ def _settle(pending, place, rate, settings):
     pending.clear()
 
 
-def _resume(folder, identity, state, recipe, say):
+def _resume(folder, identity, state, rank, say):
     """Take up the newest run in `folder`, or return None where there is none of the same identity."""
     found = checkpoint.newest_run(folder, say)
     if found is None:
@@ -159,6 +161,8 @@ def _resume(folder, identity, state, recipe, say):
     arrays, meta = found
     place = Place(**meta["place"])
     if meta["identity"] != identity:
+        if rank > 0:
+            return None
         aside = checkpoint.set_aside(folder)
         say(f"{folder} held a run of another {_difference(meta['identity'], identity)}; it is now in {aside}, training starts anew")
         return None

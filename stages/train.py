@@ -1,8 +1,11 @@
 """Stage 2: shards -> models/effnet.ckpt (the final weights), models/checkpoints (to resume from) and the training's curves."""
 
+import argparse
+import contextlib
+import shlex
 import signal
 
-from effnet import checkpoint, device, errors, identity, recipe
+from effnet import checkpoint, device, errors, identity, launch, recipe
 from effnet.data.shards import Dataset
 from effnet.files import write_json
 from effnet.train import train
@@ -13,15 +16,33 @@ EXIT_STOPPED = 75  # SIGTERM: the state is saved, run again to go on (EX_TEMPFAI
 def main():
     from dvclive import Live
 
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nodes", type=int, default=1, help="machines that train together")
+    parser.add_argument("--node-rank", type=int, default=0, help="which of them this one is, from 0")
+    parser.add_argument("--master", default="127.0.0.1", help="address of machine 0")
+    parser.add_argument("--port", type=int, default=0, help="port of machine 0; default: a free one, or 8118 with several machines")
+    parser.add_argument("--dry-run", action="store_true", help="only print what would be run")
+    args = parser.parse_args()
     params = recipe.load()
+    ranks = params.train.device_num
+    if (ranks > 1 or args.dry_run) and not launch.inside():
+        command = launch.command("stages/train.py", ranks, args.nodes, args.node_rank, args.master, args.port)
+        if args.dry_run:
+            print(shlex.join(command if ranks > 1 else ["python", "stages/train.py"]))
+            return 0
+        device.check(params.train.device_target, ranks // args.nodes)
+        return launch.run(command)
     device.start(params.train.device_target)
+    rank = launch.join(ranks) if ranks > 1 else 0
     train_set, val_set = Dataset("data/prepared", "train"), Dataset("data/prepared", "val")
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
 
-    with Live("metrics/train", report=None, save_dvc_exp=False, dvcyaml=None) as live:
+    with Live("metrics/train", report=None, save_dvc_exp=False, dvcyaml=None) if rank == 0 else contextlib.nullcontext() as live:
 
         def on_epoch(record):
+            if rank > 0:
+                return
             live.step = record["epoch"]
             for name, value in record.items():
                 if name not in ("epoch", "seconds"):
@@ -29,11 +50,14 @@ def main():
             live.make_summary()
 
         done = train(
-            params, train_set, val_set, "models/checkpoints", identity.of_run(params, train_set), on_epoch=on_epoch, stop=lambda: bool(stopped)
-        )
+            params, train_set, val_set, "models/checkpoints", identity.of_run(params, train_set), rank, ranks,
+            say=print if rank == 0 else lambda text: None, on_epoch=on_epoch, stop=lambda: bool(stopped),
+        )  # fmt: skip
     if done is None:
         print("stopped by SIGTERM; the state is saved, run again to go on")
         return EXIT_STOPPED
+    if rank > 0:
+        return 0
     weights, place = done
     checkpoint.save_model("models/effnet.ckpt", weights, identity.of_model(params, train_set))
     last = place.history[-1]

@@ -1,0 +1,38 @@
+"""Rewrite README.md's table of results from metrics/*.json: `make results`. No number in it is typed by hand."""
+
+import json
+import re
+from pathlib import Path
+
+from effnet import errors, recipe
+from effnet.files import whole
+
+ROOT = Path(__file__).parents[1]
+RUNTIMES = {"evaluate": "MindSpore", "onnx_eval": "ONNX Runtime", "infer310": "C++, MindSpore Lite"}
+
+
+def table():
+    params = recipe.load(ROOT / "params.yaml")
+    lines = [
+        f"| {params.model.variant} at {params.evaluate.crop} px on `{params.data.source}` | top-1 | 95% interval | top-5 | loss | images |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, runtime in RUNTIMES.items():
+        path = ROOT / "metrics" / f"{name}.json"
+        if path.exists():
+            m = json.loads(path.read_text())
+            interval = f"{100 * m['top1_low']:.2f} - {100 * m['top1_high']:.2f}"
+            lines.append(f"| {runtime} | {100 * m['top1']:.2f} | {interval} | {100 * m['top5']:.2f} | {m['loss']:.4f} | {m['images']:,} |")
+    return "\n".join(lines)
+
+
+def main():
+    readme = ROOT / "README.md"
+    text = re.sub(r"(?s)(<!-- results -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{table()}\n{m[2]}", readme.read_text())
+    with whole(readme, "w") as file:
+        file.write(text)
+    print(table())
+
+
+if __name__ == "__main__":
+    errors.run(main)

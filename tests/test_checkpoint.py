@@ -1,0 +1,85 @@
+"""Checkpoints: whole or not at all, damaged ones named, nothing lost."""
+
+import os
+import subprocess
+
+import numpy as np
+import pytest
+
+from effnet import checkpoint
+from effnet.errors import InputError
+
+ARRAYS = {"stem.conv.weight": np.arange(5000, dtype=np.float32).reshape(50, 100), "scalar": np.float32(3).reshape(())}
+
+
+def test_round_trip_and_same_bytes(tmp_path):
+    first, second = tmp_path / "a.ckpt", tmp_path / "b" / "b.ckpt"
+    for path in (first, second):
+        checkpoint.save(path, ARRAYS, {"classes": ["ä", "b"], "loss": 0.1})
+    assert first.read_bytes() == second.read_bytes() and os.stat(first).st_mode & 0o777 == 0o644
+    arrays, meta = checkpoint.load(first)
+    assert meta == {"classes": ["ä", "b"], "loss": 0.1}
+    assert all((arrays[name] == value).all() and arrays[name].shape == value.shape for name, value in ARRAYS.items())
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-7], lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:900] + b"x" + b[901:], lambda b: b"no" * 99])
+def test_damaged_files_are_named(tmp_path, damage):
+    path = tmp_path / "a.ckpt"
+    checkpoint.save(path, ARRAYS, {})
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match="a.ckpt: damaged"):
+        checkpoint.load(path)
+
+
+def test_missing_and_foreign_files(tmp_path):
+    with pytest.raises(InputError, match="no such checkpoint"):
+        checkpoint.load(tmp_path / "none.ckpt")
+    import mindspore as ms
+
+    ms.save_checkpoint([{"name": "w", "data": ms.Tensor(np.zeros(3, np.float32))}], str(tmp_path / "f.ckpt"), crc_check=True)
+    with pytest.raises(InputError, match="not written by this project"):
+        checkpoint.load(tmp_path / "f.ckpt")
+
+
+def test_another_architecture_or_class_count(tmp_path):
+    checkpoint.save(tmp_path / "m.ckpt", ARRAYS, {"variant": "efficientnet_b0", "class_num": 10})
+    with pytest.raises(InputError, match="holds efficientnet_b0, but model.variant is efficientnet_b2"):
+        checkpoint.load_model(tmp_path / "m.ckpt", "efficientnet_b2", 10)
+    with pytest.raises(InputError, match="has 10 classes, but model.class_num is 1000"):
+        checkpoint.load_model(tmp_path / "m.ckpt", "efficientnet_b0", 1000)
+
+
+def test_newest_are_kept_and_a_damaged_newest_falls_back(tmp_path):
+    for step in (1, 2, 3, 4):
+        checkpoint.save_run(tmp_path, step, ARRAYS, {"step": step}, keep=2)
+    newest, before = checkpoint.runs(tmp_path)
+    assert (newest.name, before.name) == ("step-00000004.ckpt", "step-00000003.ckpt")
+    newest.write_bytes(newest.read_bytes()[:500])
+    said = []
+    assert checkpoint.newest_run(tmp_path, said.append)[1] == {"step": 3}
+    assert "step-00000004.ckpt: damaged" in said[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a full disk needs root")
+def test_full_disk_leaves_the_old_file(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]).returncode:
+        pytest.skip("no right to mount a tmpfs here")
+    try:
+        checkpoint.save(disk / "a.ckpt", {"w": np.zeros(100, np.float32)}, {"old": True})
+        with pytest.raises(InputError, match="a.ckpt: could not be written.*earlier files are untouched"):
+            checkpoint.save(disk / "a.ckpt", {"w": np.random.default_rng(0).random(100_000).astype(np.float32)}, {})
+        assert checkpoint.load(disk / "a.ckpt")[1] == {"old": True}
+        assert os.listdir(disk) == ["a.ckpt"]
+    finally:
+        subprocess.run(["umount", disk])
+
+
+def test_a_run_of_another_identity_is_set_aside(tmp_path):
+    folder = tmp_path / "checkpoints"
+    checkpoint.save_run(folder, 1, ARRAYS, {}, keep=2)
+    assert checkpoint.set_aside(folder) == tmp_path / "checkpoints.old-1"
+    checkpoint.save_run(folder, 1, ARRAYS, {}, keep=2)
+    assert checkpoint.set_aside(folder) == tmp_path / "checkpoints.old-2"
+    assert len(list(tmp_path.glob("checkpoints.old-*/step-*.ckpt"))) == 2

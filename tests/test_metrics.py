@@ -1,0 +1,42 @@
+"""Metrics against hand calculation and scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss, top_k_accuracy_score
+
+from effnet import metrics
+
+
+def test_summary_equals_scikit_learn():
+    random = np.random.default_rng(0)
+    logits, labels = random.standard_normal((200, 12)).astype(np.float32), random.integers(0, 12, 200)
+    found = metrics.summarize(metrics.results(logits, labels))
+    exact = np.exp(logits.astype(np.float64))
+    assert found["top1"] == top_k_accuracy_score(labels, logits, k=1)
+    assert found["top5"] == top_k_accuracy_score(labels, logits, k=5)
+    assert found["loss"] == pytest.approx(log_loss(labels, exact / exact.sum(1, keepdims=True), labels=range(12)), rel=1e-12)
+    assert found["images"] == 200
+
+
+def test_wilson_by_hand():
+    """8 of 10: centre 0.7167.., known interval (0.4902, 0.9433) of Wilson's formula at z = 1.96."""
+    low, high = metrics.wilson(8, 10)
+    assert (round(low, 4), round(high, 4)) == (0.4902, 0.9433)
+    assert metrics.wilson(0, 50)[0] == 0 and metrics.wilson(50, 50)[1] == 1
+
+
+def test_ties_and_few_classes():
+    found = metrics.results(np.zeros((2, 3)), [0, 2])
+    assert found.place.tolist() == [0, 2] and found.top.shape == (2, 3)
+    assert found.confidence == pytest.approx(1 / 3)
+
+
+def test_huge_logits_do_not_overflow():
+    assert np.isfinite(metrics.results(np.array([[1e5, -1e5]]), [1]).loss).all()
+
+
+def test_per_class_table():
+    logits = np.eye(3)[[0, 1, 1, 2]]
+    rows = metrics.per_class(metrics.results(logits, [0, 1, 0, 0]), [0, 1, 0, 0], ["a", "b", "c"])
+    assert rows[0] == {"class": "a", "images": 3, "top1": 0.3333, "most_often_taken_for": "b"}
+    assert rows[2] == {"class": "c", "images": 0, "top1": "", "most_often_taken_for": ""}
