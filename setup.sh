@@ -24,6 +24,7 @@ command -v c++ >/dev/null || packages+=(g++)
 command -v cmake >/dev/null || packages+=(cmake)
 header jpeglib.h || packages+=(libjpeg-dev)
 header nlohmann/json.hpp || packages+=(nlohmann-json3-dev)
+header doctest/doctest.h || packages+=(doctest-dev)
 if [ ${#packages[@]} -gt 0 ]; then
   packages=("${packages[@]##*/}")
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

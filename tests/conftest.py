@@ -69,3 +69,38 @@ def finished(tmp_path_factory):
     project = copy_project(tmp_path_factory.mktemp("finished") / "project")
     project.first = project.run("dvc", "repro").stdout
     return project
+
+
+def _built(name, **options):
+    """A build folder that stays between runs of the tests: cmake remakes only what changed. Skips where a package is missing."""
+    from effnet.infer310 import build
+
+    headers = ("jpeglib.h", "nlohmann/json.hpp", "doctest/doctest.h")
+    missing = [tool for tool in ("cmake", "c++") if not shutil.which(tool)]
+    missing += [header for header in headers if not any(Path(root, header).exists() for root in ("/usr/include", "/usr/local/include"))]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed; `make setup` names the packages")
+    return build(ROOT / "build" / name, tests=True, **options)
+
+
+def _mindspore_lite():
+    from effnet.errors import InputError
+    from effnet.infer310 import mindspore_lite
+
+    try:
+        return mindspore_lite(), ""
+    except InputError as error:
+        return None, str(error)
+
+
+@pytest.fixture(scope="session")
+def effnet310():
+    """Folder with effnet310 and its test programs, compiled as users have them."""
+    lite, problem = _mindspore_lite()
+    return _built("test-infer310", lite=lite) if lite else pytest.skip(problem)
+
+
+@pytest.fixture(scope="session")
+def effnet310_sanitized():
+    """The same under AddressSanitizer and UndefinedBehaviorSanitizer; where MindSpore Lite is not to be had, the test programs alone."""
+    return _built("test-infer310-sanitized", sanitize=True, lite=_mindspore_lite()[0])

@@ -1,0 +1,19 @@
+"""Stage 6: the C++ application and its model: models/infer310/effnet310, and models/effnet.mindir in the version that MindSpore Lite reads."""
+
+import shutil
+from pathlib import Path
+
+from effnet import errors, infer310
+from effnet.mindir import to_version_1
+
+
+def main():
+    target = Path("models/infer310")
+    to_version_1("models/effnet.mindir", target / "effnet.mindir")
+    folder = infer310.build("build/infer310", infer310.mindspore_lite())
+    shutil.copy(folder / "effnet310", target / "effnet310")
+    return 0
+
+
+if __name__ == "__main__":
+    errors.run(main)
