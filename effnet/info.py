@@ -6,9 +6,9 @@ from collections import namedtuple
 from effnet.errors import InputError
 from effnet.model import VARIANTS, plan
 
-# output (channels, side); parameters include batch normalisation's scale and shift, not its running statistics;
-# macs are multiply-accumulates of one image through convolutions and dense layers, which the papers print as "FLOPs"
-Layer = namedtuple("Layer", "name kind output parameters macs")
+# kernel: shape of the weight; output: (channels, side); parameters include batch normalisation's scale and shift, not its running
+# statistics; macs: multiply-accumulates of one image through convolutions and dense layers, which the papers print as "FLOPs"
+Layer = namedtuple("Layer", "name kind kernel output parameters macs")
 
 
 def layers(variant, image_size=None, class_num=1000):
@@ -20,13 +20,14 @@ def layers(variant, image_size=None, class_num=1000):
     def conv(name, channels_in, channels_out, kernel=1, stride=1, depthwise=False):
         nonlocal side
         side = math.ceil(side / stride)  # with either padding
-        weights = kernel * kernel * channels_out * (1 if depthwise else channels_in)
+        shape = (channels_out, 1 if depthwise else channels_in, kernel, kernel)
+        weights = math.prod(shape)
         kind = f"{'depthwise' if depthwise else 'conv'} {kernel}x{kernel}" + (f" /{stride}" if stride > 1 else "")
-        rows.append(Layer(name, kind, (channels_out, side), weights + 2 * channels_out, weights * side * side))
+        rows.append(Layer(name, kind, shape, (channels_out, side), weights + 2 * channels_out, weights * side * side))
 
     def dense(name, features_in, features_out):
         weights = features_in * features_out
-        rows.append(Layer(name, "dense", (features_out, 1), weights + features_out, weights))
+        rows.append(Layer(name, "dense", (features_out, features_in), (features_out, 1), weights + features_out, weights))
 
     conv("stem", 3, sizes.stem, 3, 2)
     for number, block in enumerate(sizes.blocks):
@@ -41,6 +42,18 @@ def layers(variant, image_size=None, class_num=1000):
     conv("head", sizes.blocks[-1].channels_out, sizes.head)
     dense("classifier", sizes.head, class_num)
     return rows
+
+
+def shapes(variant, class_num=1000):
+    """`{name: shape}` of every parameter of the network and every running statistic, as effnet/network.py names them."""
+    found = {}
+    for row in layers(variant, class_num=class_num):
+        if row.kind == "dense":
+            found |= {f"{row.name}.weight": row.kernel, f"{row.name}.bias": row.kernel[:1]}
+        else:
+            found[f"{row.name}.conv.weight"] = row.kernel
+            found |= {f"{row.name}.bn.{part}": row.kernel[:1] for part in ("gamma", "beta", "moving_mean", "moving_variance")}
+    return found
 
 
 def totals(variant, image_size=None, class_num=1000):

@@ -69,3 +69,11 @@ def finished(tmp_path_factory):
     project = copy_project(tmp_path_factory.mktemp("finished") / "project")
     project.first = project.run("dvc", "repro").stdout
     return project
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real pictures, or a skip."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no pictures at {SHARED}")
+    return SHARED

@@ -36,7 +36,7 @@ def test_parameters_and_macs_of_the_whole_family_are_the_published_ones():
         assert counted == parameters, variant
         if VARIANTS[variant].lite:
             # that table counts batch normalisation and activation too, about three operations for each value out of a convolution
-            macs += 3 * sum(channels * side * side for _, kind, (channels, side), *_ in info.layers(variant) if kind != "dense")
+            macs += 3 * sum(row.output[0] * row.output[1] ** 2 for row in info.layers(variant) if row.kind != "dense")
             assert macs == pytest.approx(flops, rel=0.005), variant
         else:  # the paper's count is of another tool and printed to two digits
             assert macs == pytest.approx(flops, rel=0.05), variant
@@ -50,6 +50,15 @@ def test_macs_are_torchvisions_to_the_last_printed_digit(variant):
 
 def test_the_head_counts_its_own_classes():
     assert info.totals("efficientnet_b2", 260, 1000)[0] - info.totals("efficientnet_b2", 260, 10)[0] == 990 * (1408 + 1)
+
+
+@pytest.mark.parametrize("variant", ["efficientnet_b2", "efficientnet_lite1"])
+def test_shapes_are_the_networks(variant):
+    from effnet.network import EfficientNet
+
+    net = EfficientNet(variant, 7)
+    net.update_parameters_name()
+    assert {p.name: tuple(p.shape) for p in net.get_parameters()} == info.shapes(variant, 7)
 
 
 def test_table_names_every_layer_and_the_totals():
