@@ -1,5 +1,6 @@
 """Other people's weights in: from the names and layouts of four libraries to ours, every tensor accounted for."""
 
+import re
 from itertools import groupby
 
 import numpy as np
@@ -10,7 +11,7 @@ from effnet.model import BN_EPS, VARIANTS, plan
 
 OUR_BN = ("gamma", "beta", "moving_mean", "moving_variance")
 TORCH_BN = ("weight", "bias", "running_mean", "running_var")
-IGNORED = ("num_batches_tracked", "normalization/mean", "normalization/variance", "normalization/count")  # counters; Keras' pre-processing
+IGNORED = re.compile(r"num_batches_tracked$|^normalization(_\d+)?/")  # PyTorch's counters; Keras' layer of pre-processing
 
 
 def convert(tensors, variant, class_num, bn_eps=BN_EPS):
@@ -20,7 +21,7 @@ def convert(tensors, variant, class_num, bn_eps=BN_EPS):
     themselves. `bn_eps` is the epsilon of the batch normalisation that they were trained with: ours is fixed, so another one is taken
     up by the scale, exactly for evaluation. Raises InputError listing what is missing, unexpected or misshapen.
     """
-    given = {_plain(name): value for name, value in tensors.items() if not name.endswith(IGNORED)}
+    given = {_plain(name): value for name, value in tensors.items() if not IGNORED.search(name)}
     style = _style(given)
     found = _classes(given, style, variant)
     names = theirs(variant, style)

@@ -30,7 +30,7 @@ TORCHVISION_OPS = {"b0": (224, 0.386), "b1": (240, 0.687), "b2": (288, 1.088), "
 
 
 def test_parameters_and_macs_of_the_whole_family_are_the_published_ones():
-    assert set(PUBLISHED) == set(VARIANTS)
+    assert set(PUBLISHED) == set(VARIANTS) - {"efficientnet_toy"}
     for variant, (parameters, flops) in PUBLISHED.items():
         counted, macs = info.totals(variant)
         assert counted == parameters, variant

@@ -8,7 +8,7 @@ import pytest
 from effnet import info
 from effnet.model import initial_weights
 
-EPS = 1e-3
+EPS = 1e-3  # ours
 # library, variant, padding, image size: odd and even sizes pad differently
 CASES = {
     "b0_same_even": ("efficientnet_pytorch", "efficientnet_b0", "same", 64),

@@ -64,10 +64,14 @@ def bn_eps(library, variant):
 def keras_net(variant, image_size, path, seed=0):
     """Keras' network, saved to `path` (.h5); f takes the same normalised NCHW pictures."""
     import keras
+    from keras.src.applications.efficientnet import EfficientNet  # the public functions cannot switch dropout off
+
+    from effnet.model import VARIANTS
 
     keras.utils.set_random_seed(seed)
-    make = getattr(keras.applications, "EfficientNet" + variant[-2:].upper())
-    net = make(weights=None, classifier_activation=None, input_shape=(image_size, image_size, 3))
+    row, quiet = VARIANTS[variant], {"dropout_rate": 0.0, "drop_connect_rate": 0.0}
+    shape = (image_size, image_size, 3)
+    net = EfficientNet(row.width, row.depth, row.image_size, weights=None, classifier_activation=None, input_shape=shape, **quiet)
     random = np.random.default_rng(seed)
     for layer in net.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -77,7 +81,7 @@ def keras_net(variant, image_size, path, seed=0):
 
     def forward(pictures, training=False):
         # its own pre-processing divides by 255 and, with fresh weights, normalises by mean 0 and variance 1
-        return np.array(net(pictures.transpose(0, 2, 3, 1) * 255, training=training).detach())
+        return net(pictures.transpose(0, 2, 3, 1) * 255, training=training).detach().numpy()
 
     return forward
 
