@@ -7,11 +7,13 @@ whose they are and what accuracy to expect travels on in our checkpoint.
 import hashlib
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import yaml
 
 from effnet import tensors, weights
+from effnet.data.download import TIMEOUT, Archive, fetch
 from effnet.errors import InputError
 from effnet.model import BN_EPS, VARIANTS
 
@@ -117,6 +119,9 @@ def _by_pip(package, path):
 
 
 def _by_url(url, path):
-    from effnet.data.download import fetch
-
-    fetch(url, path)
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+            size = int(response.headers["Content-Length"])
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{url}: {getattr(error, 'reason', error)}") from None
+    fetch(Archive(url, size, "", 0), path)  # the digest is looked at afterwards: it may be another algorithm's
