@@ -12,10 +12,10 @@ from pathlib import Path
 
 import yaml
 
-from effnet import tensors, weights
+from effnet import info, tensors, weights
 from effnet.data.download import TIMEOUT, Archive, fetch
 from effnet.errors import InputError
-from effnet.model import BN_EPS, VARIANTS
+from effnet.model import BN_EPS, VARIANTS, initial_weights
 
 HERE = Path(__file__).parent
 
@@ -77,15 +77,20 @@ def disagreements(recipe, meta):
     return [f"{key}: {found}, the weights need {needed}" for key, found, needed in wanted if found != needed]
 
 
-def start(recipe, path, initial, say=print):
-    """Weights to fine-tune from: those of the checkpoint at `path`, checked against the recipe; `initial`'s head if the classes differ."""
+def start(recipe, path, say=print):
+    """`(weights, meta)` to fine-tune from: those of our checkpoint at `path`, checked against the recipe.
+
+    A head of another number of classes is replaced by the recipe's random one, which is said. Raises InputError where the recipe
+    does not agree with what the weights need.
+    """
     from effnet.checkpoint import load_model
 
     found, meta = load_model(path)
     wrong = disagreements(recipe, meta)
     if wrong:
         raise InputError(f"model.pretrained: {path} does not go with the recipe: {'; '.join(wrong)}")
-    return weights.fit_head(found, initial, say)
+    initial = initial_weights(info.shapes(recipe.model.variant, recipe.model.class_num), recipe.train.seed)
+    return weights.fit_head(found, initial, say), meta
 
 
 def _fetched(row, cache):

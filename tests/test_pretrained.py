@@ -142,12 +142,12 @@ def test_the_stage_writes_a_checkpoint(tmp_path):
     stored(tmp_path / "mine.npz")
     stage = Path(__file__).parents[1] / "stages" / "pretrained.py"
     env = os.environ | {"PYTHONPATH": str(stage.parents[1])}
-    command = [sys.executable, stage, "timm_tf_b0", "--file", "mine.npz", "--folder", "out"]
+    command = [sys.executable, stage, "timm_tf_b0", "--file", "mine.npz"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.startswith("out/timm_tf_b0.ckpt: efficientnet_b0 from mine.npz (Apache-2.0)"), done.stderr
+    assert done.returncode == 0 and done.stdout.startswith("models/pretrained/timm_tf_b0.ckpt: efficientnet_b0 from mine.npz (Apache-2.0)"), done.stderr
     from effnet.checkpoint import load_model
 
-    weights, meta = load_model(tmp_path / "out" / "timm_tf_b0.ckpt", "efficientnet_b0", 1000)
+    weights, meta = load_model(tmp_path / "models/pretrained/timm_tf_b0.ckpt", "efficientnet_b0", 1000)
     assert meta["class_ids"][999] == "n15075141" and weights["classifier.bias"].shape == (1000,)
     (tmp_path / "mine.npz").write_bytes(b"PK")
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
