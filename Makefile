@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RECIPE ?= digits
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-peers use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 eval export onnx-eval results metrics clean
+.PHONY: help setup demo test test-peers use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 pretrained eval export onnx-eval results metrics clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ train-ascend1 train-ascend8 train-gpu1 train-gpu8: train-%: setup  ## the origin
 	@python -m effnet.device recipes/$*.yaml
 	@python recipes/use.py $* $(if $(FORCE),--force)
 	dvc repro train
+
+pretrained: setup  ## other people's weights into models/pretrained: MODEL=lite0, torchvision_b2, ... (effnet/weights.yaml); FILE=your own
+	@python stages/pretrained.py $(MODEL) $(if $(FILE),--file "$(FILE)")
 
 eval: setup  ## evaluate models/effnet.ckpt on every validation picture
 	dvc repro evaluate

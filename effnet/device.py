@@ -1,5 +1,6 @@
 """CPU, GPU, Ascend: what each needs, in one place. Import this before mindspore."""
 
+import functools
 import os
 import platform
 from pathlib import Path
@@ -21,6 +22,7 @@ if platform.machine() == "x86_64" and _host_has_avx512():
 os.environ.setdefault("GLOG_v", "4")  # failures reach us as exceptions; MindSpore's own log lines would bury ours
 
 
+@functools.cache  # MindSpore refuses to be told twice
 def start(target, deterministic=True):
     """Make `target` ("CPU", "GPU" or "Ascend") MindSpore's device in graph mode. Raises InputError if it is not there."""
     import mindspore as ms

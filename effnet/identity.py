@@ -12,13 +12,17 @@ ELSEWHERE = {
 }  # fmt: skip
 
 
-def of_run(recipe, dataset):
-    """Identity of a training run: the recipe's deciding values one by one, the data's digest, the code's and MindSpore's version."""
+def of_run(recipe, dataset, start=""):
+    """Identity of a training run: the recipe's deciding values one by one, the data's digest, the code's and MindSpore's version.
+
+    `start` is the digest of the weights it starts from, where these are not random.
+    """
     sections = recipe.model_dump(mode="json", include={"model", "data", "augment", "train", "evaluate"})
     flat = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
     return {
         "recipe": {key: value for key, value in flat.items() if key not in ELSEWHERE},
         "data": dataset.digest,
+        "start": start,
         "code": code_digest(),
         "mindspore": mindspore.__version__,
     }

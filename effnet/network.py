@@ -91,11 +91,15 @@ class EfficientNet(nn.Cell):
         self.head = ConvBN(sizes.blocks[-1].channels_out, sizes.head, 1, act=act, **conv)
         self.classifier = nn.Dense(sizes.head, class_num, weight_init="zeros", bias_init="zeros")
 
-    def construct(self, x, path_keep=None, feature_keep=None):
+    def features(self, x, path_keep=None):
+        """Float NCHW pictures -> what the classifier sees, (N, channels)."""
         x = self.stem(x)
         for i, block in enumerate(self.blocks):
             x = block(x, None if path_keep is None else path_keep[:, i])
-        x = global_average(self.head(x))
+        return global_average(self.head(x))
+
+    def construct(self, x, path_keep=None, feature_keep=None):
+        x = self.features(x, path_keep)
         if feature_keep is not None:
             x = x * feature_keep.astype(x.dtype)
         return self.classifier(x)

@@ -15,6 +15,7 @@ from effnet.data.loader import train_batches
 from effnet.data.presets import train_preset
 from effnet.errors import InputError
 from effnet.evaluate import Evaluator
+from effnet.features import frozen_epochs
 from effnet.model import plan
 from effnet.progress import bar
 from effnet.schedule import learning_rate
@@ -38,14 +39,19 @@ class Place:
     history: list = dataclasses.field(default_factory=list)  # one record per finished epoch
 
 
-def train(recipe, train_set, val_set, folder, identity, rank=0, ranks=1, say=print, on_epoch=lambda record: None, stop=lambda: False):
+def train(
+    recipe, train_set, val_set, folder, identity, rank=0, ranks=1, initial=None, say=print, on_epoch=lambda record: None, stop=lambda: False
+):
     """Train to the end of the recipe, from the newest checkpoint in `folder` if it is of the same `identity`.
 
     Returns (weights {name: array}, place), or None if `stop()` became true: the state is then saved and the run can go on later. The best
     weights by validation top-1 are kept in folder/best.ckpt. `on_epoch` gets each epoch's record, those of a resumed run first.
+    A new run starts from the weights `initial` where given, else from random ones.
     Raises InputError for a loss that is not finite, naming the step; the last good checkpoint stays.
     """
     net = network.create(recipe.model, recipe.train.seed)
+    if initial:
+        network.load_weights(net, initial)
     sizes, settings = plan(recipe.model.variant), recipe.train
     step, state = steps.create(net, net.trainable_params(), recipe, ranks)
     place = _resume(folder, identity, state, rank, say) or Place(scale=settings.loss_scale or 2.0**16)
@@ -63,6 +69,39 @@ def train(recipe, train_set, val_set, folder, identity, rank=0, ranks=1, say=pri
         if rank == 0:
             meta = {"identity": identity, "place": dataclasses.asdict(place)}
             checkpoint.save_run(folder, place.updates, checkpoint.arrays_of(state), meta, settings.keep_checkpoint_max)
+
+    def finish(loss, images, rate, seconds):
+        """The end of an epoch: evaluate, record, keep what is best, save."""
+        steps.share_statistics(state, ranks)
+        weights = final_weights(state, settings)
+        found = metrics.summarize(metrics.results(evaluator(weights, val_set, show=False), val_set.labels))
+        place.history.append({
+            "epoch": place.epoch + 1,
+            "loss": loss,
+            "val_loss": found["loss"],
+            "top1": found["top1"],
+            "top5": found["top5"],
+            "learning_rate": rate,
+            "images_per_second": images / seconds,
+            "seconds": seconds,
+        })  # fmt: skip
+        on_epoch(place.history[-1])
+        say(_line(place.history[-1], images // batch_size))
+        if found["top1"] > place.best_top1:
+            place.best_top1 = found["top1"]
+            if rank == 0:
+                checkpoint.save(f"{folder}/best.ckpt", weights, {"epoch": place.epoch + 1, "top1": found["top1"]})
+        place.epoch, place.step, place.loss_sum = place.epoch + 1, 0, 0.0
+        if place.epoch % settings.save_checkpoint_epochs == 0 or place.epoch in (settings.freeze_epochs, settings.epoch_size):
+            save()
+
+    if place.epoch < settings.freeze_epochs:
+        began = time.perf_counter()
+        classifier, loss = frozen_epochs(recipe, checkpoint.arrays_of(net.get_parameters()), train_set)
+        classifier |= {f"ema.{name}": value for name, value in classifier.items()}
+        checkpoint.restore([p for p in state if p.name in classifier], classifier)
+        place.epoch, place.updates = settings.freeze_epochs - 1, settings.freeze_epochs * per_epoch
+        finish(loss, settings.freeze_epochs * per_epoch * batch_size, 0.0, time.perf_counter() - began)
 
     while place.epoch < settings.epoch_size:
         began, first = time.perf_counter(), place.step
@@ -92,30 +131,7 @@ def train(recipe, train_set, val_set, folder, identity, rank=0, ranks=1, say=pri
                 if stopping:
                     return None
         _settle(pending, place, rate, settings)
-        seconds = time.perf_counter() - began
-
-        steps.share_statistics(state, ranks)
-        weights = final_weights(state, settings)
-        found = metrics.summarize(metrics.results(evaluator(weights, val_set, show=False), val_set.labels))
-        place.history.append({
-            "epoch": place.epoch + 1,
-            "loss": place.loss_sum / per_epoch,
-            "val_loss": found["loss"],
-            "top1": found["top1"],
-            "top5": found["top5"],
-            "learning_rate": rate,
-            "images_per_second": (per_epoch - first) * batch_size / seconds,
-            "seconds": seconds,
-        })  # fmt: skip
-        on_epoch(place.history[-1])
-        say(_line(place.history[-1], (per_epoch - first)))
-        if found["top1"] > place.best_top1:
-            place.best_top1 = found["top1"]
-            if rank == 0:
-                checkpoint.save(f"{folder}/best.ckpt", weights, {"epoch": place.epoch + 1, "top1": found["top1"]})
-        place.epoch, place.step, place.loss_sum = place.epoch + 1, 0, 0.0
-        if place.epoch % settings.save_checkpoint_epochs == 0 or place.epoch == settings.epoch_size:
-            save()
+        finish(place.loss_sum / per_epoch, (per_epoch - first) * batch_size, rate, time.perf_counter() - began)
     return final_weights(state, settings), place
 
 

@@ -5,11 +5,12 @@ import contextlib
 import shlex
 import signal
 
-from effnet import checkpoint, device, errors, identity, launch, recipe
+from effnet import checkpoint, device, errors, identity, launch, pretrained, recipe
 from effnet.data.shards import Dataset
-from effnet.files import write_json
+from effnet.files import sha256, write_json
 from effnet.train import train
 
+START = "models/start/start.ckpt"  # stage `pretrained` puts it there
 EXIT_STOPPED = 75  # SIGTERM: the state is saved, run again to go on (EX_TEMPFAIL of sysexits.h)
 
 
@@ -35,6 +36,11 @@ def main():
     device.start(params.train.device_target)
     rank = launch.join(ranks) if ranks > 1 else 0
     train_set, val_set = Dataset("data/prepared", "train"), Dataset("data/prepared", "val")
+    say = print if rank == 0 else lambda text: None
+    initial, start, source = None, "", "trained here"
+    if params.model.pretrained:
+        initial, meta = pretrained.start(params, START, say)
+        start, source = sha256(START), f"fine-tuned from {meta['source']} ({meta.get('licence', 'own weights')})"
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
 
@@ -50,8 +56,8 @@ def main():
             live.make_summary()
 
         done = train(
-            params, train_set, val_set, "models/checkpoints", identity.of_run(params, train_set), rank, ranks,
-            say=print if rank == 0 else lambda text: None, on_epoch=on_epoch, stop=lambda: bool(stopped),
+            params, train_set, val_set, "models/checkpoints", identity.of_run(params, train_set, start), rank, ranks, initial,
+            say, on_epoch=on_epoch, stop=lambda: bool(stopped),
         )  # fmt: skip
     if done is None:
         print("stopped by SIGTERM; the state is saved, run again to go on")
@@ -59,7 +65,7 @@ def main():
     if rank > 0:
         return 0
     weights, place = done
-    checkpoint.save_model("models/effnet.ckpt", weights, identity.of_model(params, train_set))
+    checkpoint.save_model("models/effnet.ckpt", weights, identity.of_model(params, train_set, source))
     last = place.history[-1]
     write_json(
         "metrics/train.json",

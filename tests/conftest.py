@@ -104,3 +104,11 @@ def effnet310():
 def effnet310_sanitized():
     """The same under AddressSanitizer and UndefinedBehaviorSanitizer; where MindSpore Lite is not to be had, the test programs alone."""
     return _built("test-infer310-sanitized", sanitize=True, lite=_mindspore_lite()[0])
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real pictures, or a skip."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no pictures at {SHARED}")
+    return SHARED

@@ -1,0 +1,41 @@
+"""Other people's weights as a checkpoint of ours, with their pre-processing, licence and classes inside.
+
+    python stages/pretrained.py                                      what the recipe's model.pretrained names -> models/start/start.ckpt
+    python stages/pretrained.py lite0                                -> models/pretrained/lite0.ckpt
+    python stages/pretrained.py torchvision_b2 --file my_b2.pth      weights of your own, of the kind that the row describes
+
+Names are the rows of effnet/weights.yaml. model.pretrained may also be the path of a checkpoint of ours.
+"""
+
+import argparse
+from pathlib import Path
+
+from effnet import checkpoint, errors, pretrained, recipe
+
+CACHE = "data/raw/weights"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="?", help="row of effnet/weights.yaml")
+    parser.add_argument("--file", default="", help="weight file of your own")
+    args = parser.parse_args()
+    if args.name:
+        return write(f"models/pretrained/{args.name}.ckpt", *pretrained.load(args.name, CACHE, args.file))
+    name = recipe.load().model.pretrained
+    Path("models/start").mkdir(parents=True, exist_ok=True)  # DVC expects it, with or without weights
+    if not name:
+        print("model.pretrained is empty: training starts from random weights")
+        return 0
+    return write("models/start/start.ckpt", *(checkpoint.load_model(name) if name.endswith(".ckpt") else pretrained.load(name, CACHE)))
+
+
+def write(path, weights, meta):
+    checkpoint.save_model(path, weights, meta)
+    top1 = f", published top-1 {meta['expected_top1']:.1%}" if meta.get("expected_top1") else ""
+    print(f"{path}: {meta['variant']} from {meta['source']} ({meta.get('licence', 'own weights')}){top1}")
+    return 0
+
+
+if __name__ == "__main__":
+    errors.run(main)

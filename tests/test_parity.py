@@ -1,0 +1,61 @@
+"""Our network against other libraries' logits, stored by tests/peers/make_references.py; tests/peers runs them live."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from effnet import info
+from effnet.model import initial_weights
+
+EPS = 1e-3  # ours
+# library, variant, padding, image size: odd and even sizes pad differently
+CASES = {
+    "b0_same_even": ("efficientnet_pytorch", "efficientnet_b0", "same", 64),
+    "b0_symmetric_even": ("torchvision", "efficientnet_b0", "symmetric", 64),
+    "b0_same_odd": ("timm_tf", "efficientnet_b0", "same", 65),
+    # at 64 pixels batch statistics over 16 values make both float32 results 1e-4 off a float64 one (ours 0.8e-4, PyTorch 1.1e-4)
+    "lite0_same_even": ("timm_tf", "efficientnet_lite0", "same", 96),
+}
+
+
+def pictures(size):
+    return np.random.default_rng(0).standard_normal((4, 3, size, size), np.float32)
+
+
+def random_weights(variant, class_num):
+    """Initial weights with batch normalisation that does something: a pure function of NumPy."""
+    weights, random = initial_weights(info.shapes(variant, class_num), seed=1), np.random.default_rng(2)
+    spans = {"gamma": (0.8, 1.2), "beta": (-0.2, 0.2), "moving_mean": (-0.2, 0.2), "moving_variance": (0.5, 1.5), "bias": (-0.2, 0.2)}
+    for name, value in weights.items():
+        if value.ndim == 1:
+            weights[name] = random.uniform(*spans[name.rsplit(".", 1)[1]], value.shape).astype(np.float32)
+    return weights
+
+
+def our_logits(variant, padding, weights, images, training=False):
+    import mindspore as ms
+
+    from effnet.network import EfficientNet, load_weights
+
+    ms.set_context(mode=ms.GRAPH_MODE)
+    net = EfficientNet(variant, len(weights["classifier.bias"]), padding)
+    net.update_parameters_name()
+    load_weights(net, weights)
+    net.set_train(training)
+    return net(ms.Tensor(images)).asnumpy()
+
+
+def assert_same(ours, reference):
+    """The largest difference below 1e-4, also in units of the logits' own spread."""
+    difference = np.abs(ours - reference).max()
+    assert difference < 1e-4 * min(1.0, reference.std()), f"largest difference {difference} at a spread of {reference.std()}"
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+@pytest.mark.parametrize("name", CASES)
+def test_logits_are_the_other_librarys(name, training):
+    _, variant, padding, size = CASES[name]
+    with np.load(Path(__file__).parent / "data" / "references.npz") as references:
+        reference = references[f"{name}_{'training' if training else 'evaluation'}"]
+    assert_same(our_logits(variant, padding, random_weights(variant, 10), pictures(size), training), reference)

@@ -1,0 +1,114 @@
+"""`effnet predict` and `effnet info` as a user runs them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from effnet import checkpoint, export, predict
+from effnet.__main__ import main
+from effnet.errors import InputError
+from tests.conftest import ROOT
+from tests.pictures import jpeg
+from tests.test_parity import random_weights
+
+CLASSES = ["ant", "bee", "cat"]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A folder with effnet.ckpt and effnet.onnx of one random toy network."""
+    folder = tmp_path_factory.mktemp("models")
+    weights = random_weights("efficientnet_toy", 3)
+    meta = {
+        "variant": "efficientnet_toy", "class_num": 3, "padding": "same", "image_size": 32, "classes": CLASSES, "class_ids": ["n1", "n2", "n3"],
+        "mean": [127.0, 127.0, 127.0], "std": [128.0, 128.0, 128.0], "resize": 40, "crop": 32, "interpolation": "bicubic", "source": "test",
+    }  # fmt: skip
+    checkpoint.save_model(folder / "effnet.ckpt", weights, meta)
+    export.to_onnx(folder / "effnet.onnx", weights, meta, 32, 32, 21, "outside")
+    export.to_onnx(folder / "wide.onnx", weights, meta, 32, 64, 21, "outside")
+    export.to_onnx(folder / "inside.onnx", weights, meta, 32, 32, 21, "inside")
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for seed in range(3):
+        (tmp_path / "album" / str(seed)).mkdir(parents=True)
+        (tmp_path / "album" / str(seed) / f"{seed}.jpg").write_bytes(jpeg(seed))
+    (tmp_path / "album" / "notes.txt").write_text("not a picture, and not asked for")
+    return tmp_path
+
+
+def effnet(*arguments, cwd=None):
+    """The program itself: (exit code, stdout, stderr)."""
+    command = [sys.executable, "-m", "effnet", *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_checkpoint_and_onnx_agree_and_give_probabilities(models, photos):
+    paths = predict.pictures([str(photos / "album")])
+    assert [os.path.basename(path) for path in paths] == ["0.jpg", "1.jpg", "2.jpg"]
+    found = [list(predict.predict(predict.load(models / name), paths)) for name in ("effnet.ckpt", "effnet.onnx", "inside.onnx")]
+    for checkpoints, *exports in zip(*found, strict=True):
+        names, ids, odds = zip(*checkpoints[1])
+        assert sorted(names) == CLASSES and ids == tuple("n" + str(CLASSES.index(name) + 1) for name in names)
+        assert sum(odds) == pytest.approx(1) and list(odds) == sorted(odds, reverse=True)
+        for _, guesses, _ in exports:
+            assert [guess.name for guess in guesses] == list(names)
+            np.testing.assert_allclose([guess.probability for guess in guesses], odds, atol=1e-6)
+
+
+def test_a_bad_picture_is_reported_and_the_rest_go_on(models, photos):
+    (photos / "album" / "1" / "1.jpg").write_bytes(jpeg(1)[:200])
+    (photos / "empty").mkdir()
+    code, out, err = effnet("predict", "album", "empty", "none*.jpg", "album/*/2.jpg", "--model", models / "effnet.onnx", "--top", 2, cwd=photos)
+    assert code == 1
+    assert [line.split(":")[0] for line in out.splitlines()] == ["album/0/0.jpg", "album/2/2.jpg", "album/2/2.jpg"]
+    assert all(line.count("%") == 2 for line in out.splitlines())
+    assert err.splitlines()[0].startswith("album/1/1.jpg: not a readable picture (")
+    assert err.splitlines()[1:] == [
+        "empty: a folder without pictures", "none*.jpg: no such file or directory", "3 of 6 pictures could not be read",
+    ]  # fmt: skip
+
+
+def test_json_is_one_object_a_picture(models, photos):
+    code, out, err = effnet("predict", "album/0/0.jpg", "album/notes.txt", "--model", models / "effnet.onnx", "--json", cwd=photos)
+    first, second = map(json.loads, out.splitlines())
+    assert code == 1 and first["picture"] == "album/0/0.jpg" and len(first["predictions"]) == 3
+    assert first["predictions"][0].keys() == {"name", "class_id", "probability"}
+    assert second["picture"] == "album/notes.txt" and second["error"].startswith("not a readable picture")
+
+
+def test_the_default_model_is_the_pipelines(models, photos):
+    code, out, err = effnet("predict", "album", cwd=photos)
+    assert (code, out) == (2, "") and err.startswith("error: models/effnet.onnx: no such file; `dvc repro export` writes it")
+    (photos / "models").symlink_to(models)
+    assert effnet("predict", "album", cwd=photos)[0] == 0
+
+
+def test_bad_models_and_arguments_are_refused_in_a_sentence(models, photos):
+    with pytest.raises(InputError, match="takes pictures of 32 x 64; predict needs a square model"):
+        predict.load(models / "wide.onnx")
+    (photos / "junk.onnx").write_bytes(b"junk")
+    with pytest.raises(InputError, match="junk.onnx: ONNX Runtime cannot load it"):
+        predict.load(photos / "junk.onnx")
+    (photos / "junk.ckpt").write_bytes(b"junk")
+    with pytest.raises(InputError, match="junk.ckpt: damaged or not a MindSpore checkpoint"):
+        predict.load(photos / "junk.ckpt")
+    with pytest.raises(InputError, match="--top: 0 is not a number of classes"):
+        main(["predict", "x.jpg", "--top", "0"])
+
+
+def test_info(capsys):
+    assert main(["info", "b2"]) == 0
+    assert capsys.readouterr().out.endswith("efficientnet_b2 at 260 x 260, 1000 classes: 9,109,994 parameters, 993,561,872 MACs\n")
+    assert main(["info", "efficientnet_lite0", "--image-size", "32", "--class-num", "10"]) == 0
+    assert "at 32 x 32, 10 classes" in capsys.readouterr().out
+    code, _, err = effnet("info", "b9")
+    assert code == 2 and err.startswith("error: 'b9' is not a variant; choose one of efficientnet_b0")
