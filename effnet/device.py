@@ -31,8 +31,11 @@ os.environ.setdefault("GLOG_v", "4")  # failures reach us as exceptions; MindSpo
 
 
 def mindspore_folder():
-    """Where mindspore is installed, without importing it."""
-    return Path(importlib.util.find_spec("mindspore").submodule_search_locations[0])
+    """Where mindspore is installed, without importing it. Raises InputError if it is not."""
+    found = importlib.util.find_spec("mindspore")
+    if found is None:
+        raise InputError("mindspore is not installed in this environment; `make setup` installs it")
+    return Path(found.submodule_search_locations[0])
 
 
 # MindSpore looks for devices when it is imported, before a recipe can say which one it wants.
@@ -71,6 +74,11 @@ def check(target, devices=1):
 def missing(target):
     """What keeps `target` from being used here, in words; empty if nothing does."""
     return {"CPU": lambda: "", "GPU": _missing_gpu, "Ascend": _missing_ascend}[target]()
+
+
+def memory(target):
+    """Bytes of memory of the smallest device, 0 where it is not known."""
+    return min((card.memory for card in cuda.driver()[1]), default=0) if target == "GPU" else 0
 
 
 def npus(dev="/dev"):
