@@ -2,15 +2,19 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RECIPE ?= digits
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-peers use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 pretrained eval export onnx-eval results metrics clean
+.PHONY: help setup doctor demo test test-peers use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 pretrained eval export onnx-eval results metrics clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/installed  ## check system packages, make .venv, install the locked dependencies
+setup: .venv/installed  ## check system packages, make .venv, install the locked dependencies; DEVICE=gpu or ascend adds what those need
+	@[ -z "$(DEVICE)" ] || [ "$(DEVICE)" = "$$(cat .venv/installed)" ] || ./setup.sh $(DEVICE)
 
-.venv/installed: setup.sh requirements.lock pyproject.toml
-	@./setup.sh
+.venv/installed: setup.sh requirements.lock requirements-gpu.txt requirements-cuda11.txt requirements-cuda12.txt pyproject.toml
+	@./setup.sh $(DEVICE)
+
+doctor: setup  ## for CPU, GPU and Ascend: what is there, what is missing and the command that mends it; DEVICE=gpu: that one only
+	@python -m effnet.doctor $(DEVICE)
 
 demo: setup  ## the whole pipeline on the embedded digits, 10 minutes on 2 cores
 	@python recipes/use.py digits

@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
 # Make .venv with the locked dependencies; called by `make setup`. System packages are checked first: installed when run as root on
 # Debian or Ubuntu, else named in one line with the command that installs them.
+#   ./setup.sh [cpu|gpu|ascend]    default: what it was last time, else cpu
 set -euo pipefail
 cd "$(dirname "$0")"
 
 fail() { echo "error: $*" >&2; exit 2; }
+
+device=${1:-$(cat .venv/installed 2>/dev/null || true)}
+device=${device:-cpu}
+case $device in cpu | gpu | ascend) ;; *) fail "DEVICE=$device is not cpu, gpu or ascend" ;; esac
 
 suits() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null; }
 
@@ -41,7 +46,36 @@ fi
 [ -n "$python" ] || fail "no Python 3.10, 3.11 or 3.12 found, which MindSpore needs; install one and name it: make setup PYTHON=/path/to/python3.12"
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
+pip() { .venv/bin/python -m pip "$@" -q --disable-pip-version-check; }
+
+# onnxruntime and onnxruntime-gpu write the same folder: taking one away breaks the other, so where the wrong one is, both go
+if [ $device = gpu ]; then wrong=onnxruntime; else wrong=onnxruntime-gpu; fi
+if .venv/bin/python -m pip show -q $wrong 2>/dev/null; then pip uninstall -y onnxruntime onnxruntime-gpu; fi
+
 echo "installing the locked Python packages into .venv (about 1.5 GB, some minutes)"
-.venv/bin/python -m pip install -q --disable-pip-version-check -r requirements.lock
-.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
-touch .venv/installed
+if [ $device = gpu ]; then
+  pip install -r <(grep -v '^onnxruntime==' requirements.lock)
+  pip install --no-deps -r requirements-gpu.txt
+else
+  pip install -r requirements.lock
+fi
+pip install --no-deps --no-build-isolation -e .
+
+# NVIDIA's wheels for two CUDA majors overwrite each other's files, so each has a folder of its own; effnet/cuda.py loads from there
+cuda() {
+  cmp -s "requirements-cuda$1.txt" ".venv/cuda$1/requirements.txt" && return
+  echo "installing NVIDIA's CUDA $1 libraries into .venv/cuda$1 ($2 to download)"
+  rm -rf ".venv/cuda$1"
+  pip install --no-deps --no-compile --target ".venv/cuda$1" -r "requirements-cuda$1.txt"
+  mkdir -p ".venv/cuda$1/bin"
+  # MindSpore asks CUDA_HOME/bin/nvcc which of its GPU plugins, 11.1 or 11.6, to load; no wheel holds nvcc
+  [ "$1" = 12 ] || printf '#!/bin/sh\necho "Cuda compilation tools, release 11.6, V11.6"\n' >.venv/cuda11/bin/nvcc
+  [ "$1" = 12 ] || chmod +x .venv/cuda11/bin/nvcc
+  cp "requirements-cuda$1.txt" ".venv/cuda$1/requirements.txt"
+}
+if [ $device = gpu ]; then
+  cuda 11 1.7\ GB
+  cuda 12 1.6\ GB
+fi
+echo $device >.venv/installed
+[ $device = cpu ] || .venv/bin/python -m effnet.doctor $device || true

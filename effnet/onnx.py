@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from effnet import cuda
 from effnet.data.loader import eval_batches
 from effnet.data.presets import eval_preset
+from effnet.device_errors import explained, message_for
 from effnet.errors import InputError
 from effnet.progress import bar
 from effnet.recipe import Evaluate
@@ -33,13 +35,15 @@ class Model:
         wanted = PROVIDERS[provider]
         if wanted not in onnxruntime.get_available_providers():
             raise InputError(f"onnx.provider: {provider} asked for, but this ONNX Runtime has only {', '.join(_installed())}; see docs/gpu.md")
+        for libraries in {"CUDA": [cuda.LIBRARIES], "TensorRT": [cuda.LIBRARIES, cuda.TENSORRT]}.get(provider, []):
+            cuda.load(cuda.CUDA12, libraries)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
         options.log_severity_level = 3
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=[wanted])
         except Exception as error:  # ONNX Runtime raises a dozen classes of its own
-            raise InputError(f"{path}: ONNX Runtime cannot load it ({str(error).strip().splitlines()[0]})") from None
+            raise InputError(message_for(error) or f"{path}: ONNX Runtime cannot load it ({str(error).strip().splitlines()[0]})") from None
         self.provider = self.session.get_providers()[0]
         if self.provider != wanted:
             raise InputError(f"onnx.provider: {provider} asked for, but ONNX Runtime fell back to {self.provider}; run `make doctor`")
@@ -67,7 +71,7 @@ def evaluate(model, dataset, settings, batch_size, workers=0):
     if len(model.meta["classes"]) != len(dataset.classes):
         raise InputError(f"the model knows {len(model.meta['classes'])} classes, the data set has {len(dataset.classes)}; they do not belong together")
     logits = np.zeros((len(dataset), len(dataset.classes)), np.float32)
-    with bar(total=len(dataset), what="onnx_eval") as progress:
+    with explained(), bar(total=len(dataset), what="onnx_eval") as progress:
         for batch in eval_batches(dataset, eval_preset(settings), batch_size, workers=workers):
             logits[batch.indices] = model(batch.images)
             progress.update(len(batch.indices))

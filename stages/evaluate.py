@@ -2,6 +2,7 @@
 
 from effnet import checkpoint, device, errors, metrics, recipe
 from effnet.data.shards import Dataset
+from effnet.device_errors import explained
 from effnet.evaluate import Evaluator
 from effnet.files import write_json
 
@@ -11,7 +12,9 @@ def main():
     device.start(params.train.device_target)
     weights, _ = checkpoint.load_model("models/effnet.ckpt", params.model.variant, params.model.class_num)
     dataset = Dataset("data/prepared", "val")
-    results = metrics.results(Evaluator(params)(weights, dataset), dataset.labels)
+    with explained():
+        logits = Evaluator(params)(weights, dataset)
+    results = metrics.results(logits, dataset.labels)
     metrics.write_tables("metrics/evaluate", results, dataset)
     write_json("metrics/evaluate.json", metrics.summarize(results))
     return 0

@@ -7,6 +7,7 @@ import signal
 
 from effnet import checkpoint, device, errors, identity, launch, pretrained, recipe
 from effnet.data.shards import Dataset
+from effnet.device_errors import explained
 from effnet.files import sha256, write_json
 from effnet.train import train
 
@@ -44,7 +45,8 @@ def main():
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
 
-    with Live("metrics/train", report=None, save_dvc_exp=False, dvcyaml=None) if rank == 0 else contextlib.nullcontext() as live:
+    live_or_none = Live("metrics/train", report=None, save_dvc_exp=False, dvcyaml=None) if rank == 0 else contextlib.nullcontext()
+    with explained(params, device.memory(params.train.device_target)), live_or_none as live:
 
         def on_epoch(record):
             if rank > 0:
