@@ -2,7 +2,7 @@
 
 import signal
 
-from effnet import checkpoint, device, errors, identity, recipe
+from effnet import checkpoint, device, errors, identity, provenance, recipe
 from effnet.data.shards import Dataset
 from effnet.files import write_json
 from effnet.train import train
@@ -46,6 +46,9 @@ def main():
             "best_top1": place.best_top1,
         },
     )
+    seconds = sum(r["seconds"] for r in place.history)
+    images = sum(r["images_per_second"] * r["seconds"] for r in place.history)
+    provenance.write("metrics/provenance/train.json", params, train_set, seconds, images)
     return 0
 
 
