@@ -60,4 +60,4 @@ metrics: setup  ## what the last run measured
 	@dvc metrics show
 
 clean:  ## remove what the pipeline made in the workspace; DVC's cache and the environment stay
-	rm -rf data/prepared data/prepared.part models metrics/*.json metrics/train metrics/evaluate
+	rm -rf data/prepared data/prepared.part models metrics/*.json metrics/train metrics/evaluate metrics/provenance

@@ -30,7 +30,6 @@ if platform.machine() == "x86_64" and _host_has_avx512():
 os.environ.setdefault("GLOG_v", "4")  # failures reach us as exceptions; MindSpore's own log lines would bury ours
 
 
-
 def mindspore_folder():
     """Where mindspore is installed, without importing it. Raises InputError if it is not."""
     found = importlib.util.find_spec("mindspore")

@@ -1,6 +1,8 @@
 """Stage 3: models/effnet.ckpt over every validation picture -> metrics/evaluate.json and tables beside it."""
 
-from effnet import checkpoint, device, errors, metrics, recipe
+import time
+
+from effnet import checkpoint, device, errors, metrics, provenance, recipe
 from effnet.data.shards import Dataset
 from effnet.device_errors import explained
 from effnet.evaluate import Evaluator
@@ -12,11 +14,14 @@ def main():
     device.start(params.train.device_target)
     weights, _ = checkpoint.load_model("models/effnet.ckpt", params.model.variant, params.model.class_num)
     dataset = Dataset("data/prepared", "val")
+    began = time.perf_counter()
     with explained():
         logits = Evaluator(params)(weights, dataset)
+    seconds = time.perf_counter() - began
     results = metrics.results(logits, dataset.labels)
     metrics.write_tables("metrics/evaluate", results, dataset)
     write_json("metrics/evaluate.json", metrics.summarize(results))
+    provenance.write("metrics/provenance/evaluate.json", params, dataset, seconds, len(dataset), "models/effnet.ckpt")
     return 0
 
 

@@ -5,7 +5,7 @@ import contextlib
 import shlex
 import signal
 
-from effnet import checkpoint, device, errors, identity, launch, pretrained, recipe
+from effnet import checkpoint, device, errors, identity, launch, pretrained, provenance, recipe
 from effnet.data.shards import Dataset
 from effnet.device_errors import explained
 from effnet.files import sha256, write_json
@@ -78,6 +78,9 @@ def main():
             "best_top1": place.best_top1,
         },
     )
+    seconds = sum(r["seconds"] for r in place.history)
+    images = sum(r["images_per_second"] * r["seconds"] for r in place.history)
+    provenance.write("metrics/provenance/train.json", params, train_set, seconds, images)
     return 0
 
 

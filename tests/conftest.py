@@ -65,8 +65,10 @@ def project(tmp_path):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A copy in which the smoke pipeline has run once from scratch. Tests must leave it as they found it; `.first` is DVC's output."""
+    """A copy in which the smoke pipeline has run once from scratch. Tests must leave it as they found it; `.start` is the commit it ran on,
+    `.first` DVC's output."""
     project = copy_project(tmp_path_factory.mktemp("finished") / "project")
+    project.start = project.run("git", "rev-parse", "HEAD").stdout.strip()
     project.first = project.run("dvc", "repro").stdout
     return project
 
