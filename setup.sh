@@ -47,6 +47,7 @@ fi
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 pip() { .venv/bin/python -m pip "$@" -q --disable-pip-version-check; }
+pip install "pip>=24"  # Debian 12's own warns of what newer ones do right
 
 # onnxruntime and onnxruntime-gpu write the same folder: taking one away breaks the other, so where the wrong one is, both go
 if [ $device = gpu ]; then wrong=onnxruntime; else wrong=onnxruntime-gpu; fi
