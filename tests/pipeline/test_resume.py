@@ -31,12 +31,12 @@ def wait_for_checkpoints(project, process, count, seconds=120):
         time.sleep(0.01)
 
 
-AVERAGED = {"train__ema_decay": 0.99, "model__drop_connect": 0.2, "augment__color_jitter": [0.2, 0.2, 0.2], "augment__mixup": 0.2}
+AVERAGED = {"train__save_checkpoint_steps": 3, "train__keep_checkpoint_max": 99, "train__ema_decay": 0.99, "model__drop_connect": 0.2, "augment__color_jitter": [0.2, 0.2, 0.2], "augment__mixup": 0.2}
 
 
 def test_kill_9_and_again_equals_never_stopped(finished, tmp_path):
     whole = prepared(finished, tmp_path / "whole", **AVERAGED)
-    broken = prepared(finished, tmp_path / "broken", **AVERAGED, train__save_checkpoint_steps=3, train__keep_checkpoint_max=99)
+    broken = prepared(finished, tmp_path / "broken", **AVERAGED)
     whole.run("python", "stages/train.py")
     for kills in (2, 6):
         process = start(broken)
