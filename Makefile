@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RECIPE ?= digits
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor demo test test-peers use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 pretrained eval export onnx-eval results metrics clean
+.PHONY: help setup doctor demo test test-peers use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 pretrained eval export onnx-eval infer310 results metrics clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ export: setup  ## write the ONNX and MINDIR files
 
 onnx-eval: setup  ## evaluate the ONNX file in ONNX Runtime
 	dvc repro onnx_eval
+
+infer310: setup  ## evaluate with the C++ application for Ascend 310, on the CPU here
+	dvc repro infer310
 
 results: setup  ## write the README's table of results from metrics/
 	@python docs/results.py

@@ -51,7 +51,7 @@ NOTHING = ("UpdateState", "MakeTuple")  # feed only those
 
 
 def to_version_1(source, target):
-    """Rewrite the MINDIR file `source` (version 3) as version 1 at `target`. A dynamic batch stays dynamic.
+    """Rewrite the MINDIR file `source` (version 3) as version 1 at `target`. A dynamic batch stays dynamic; the input is named `image`.
 
     Raises InputError where `source` is not a MINDIR, has another version, or holds an operator that MindSpore Lite 2.0 does not answer
     as MindSpore does; the operators are named.
@@ -63,7 +63,9 @@ def to_version_1(source, target):
     kinds = {node.output[0]: primitives[node.op_type.removeprefix("REF::")] for node in nodes}
     _refuse_unknown(source, {kind.op_type for kind in kinds.values()})
 
-    kept, stands_for, made = [], {}, {}
+    image = model.graph.input[0]
+    kept, stands_for, made = [], {image.name: "image"}, {}  # the input is named as in the ONNX file: converters ask for its name
+    image.name = "image"
     for node in nodes:
         kind = kinds[node.output[0]]
         inputs = [stands_for.get(name, name) for name in node.input]
@@ -91,11 +93,13 @@ def _read(source):
     except (DecodeError, RuntimeError):
         model.Clear()
     except OSError as error:
-        raise InputError(f"{source}: {error.strerror}; export the model first") from None
+        raise InputError(f"{source}: {error.strerror}; export the model first (`mindir` among export.formats)") from None
     if not (model.graph.node and model.graph.input and model.graph.output):
         raise InputError(f"{source}: not a MINDIR file; export it with MindSpore 2.10 (format: mindir)")
     if model.mind_ir_version != FROM:
         raise InputError(f"{source}: MINDIR version {model.mind_ir_version}, expected {FROM}; export it again with MindSpore 2.10")
+    if len(model.graph.input) > 1:
+        raise InputError(f"{source}: takes {len(model.graph.input)} inputs; export the network with pictures alone")
     if model.functions:
         raise InputError(f"{source}: has {len(model.functions)} sub-graphs (control flow); MindSpore Lite takes a flat graph only")
     return model

@@ -1,4 +1,4 @@
-"""Version 1 of a MINDIR: every operator that is let through is answered by MindSpore Lite as by MindSpore, every other is refused by name."""
+"""Version 1 of a MINDIR: every operator let through is answered by MindSpore Lite as by MindSpore, every other is refused by name."""
 
 from effnet import device  # noqa: F401  before mindspore
 
@@ -186,7 +186,8 @@ def test_operator_is_answered_as_in_mindspore(operator, effnet310, tmp_path):
     pictures = Pictures(tmp_path)
     expected = net(ms.Tensor((pictures.pixels.transpose(0, 3, 1, 2).astype(np.float32) - 127.5) / 40)).asnumpy()
     names = [str(i) for i in range(expected.shape[1])]
-    write_json(meta, {"classes": names, "mean": [127.5] * 3, "std": [40] * 3, "resize": SIDE, "height": SIDE, "width": SIDE, "interpolation": "bilinear"})
+    size = {"resize": SIDE, "height": SIDE, "width": SIDE}
+    write_json(meta, {"classes": names, "mean": [127.5] * 3, "std": [40] * 3, "interpolation": "bilinear"} | size)
     answers, _ = infer310.evaluate(effnet310 / "effnet310", target, meta, pictures, batch=2)  # the last batch is not full
     assert np.ptp(expected) > 0
     np.testing.assert_allclose(answers, expected, rtol=2e-6, atol=2e-6 * np.abs(expected).max())
@@ -232,10 +233,14 @@ def test_files_that_are_no_version_3_are_refused(tmp_path):
     branching = ModelProto()
     branching.ParseFromString(whole)
     branching.functions.add()
+    greedy = ModelProto()
+    greedy.ParseFromString(whole)
+    greedy.graph.input.add()
     cases = {
         "not a MINDIR": [b"", b"hello", b"\xff" * 100, whole[: len(whole) // 3]],
         "MINDIR version 2, expected 3": [model.SerializeToString()],
         "1 sub-graphs": [branching.SerializeToString()],
+        "takes 2 inputs": [greedy.SerializeToString()],
     }
     for sentence, contents in cases.items():
         for content in contents:

@@ -39,7 +39,7 @@ def mindspore_lite(cache=CACHE):
     unzipped = Path(cache) / "mindspore-lite-2.0.0"
     if not unzipped.is_dir():
         if platform.machine() != "x86_64":
-            raise InputError(f"no wheel of MindSpore Lite for {platform.machine()}: unpack a release of 2.0 and set MS_LITE_HOME to its folder")
+            raise InputError(f"MindSpore Lite has no wheel for {platform.machine()}: unpack a release of 2.0 and set MS_LITE_HOME to it")
         Path(cache).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
             _download(folder)

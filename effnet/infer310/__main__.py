@@ -7,7 +7,7 @@ from effnet.infer310 import build, mindspore_lite
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m effnet.infer310", description="Build effnet310, or with a switch only what needs no MindSpore Lite")
+    parser = argparse.ArgumentParser(prog="python -m effnet.infer310", description="Build effnet310, or with a switch only its tests")
     parser.add_argument("folder", help="where to build")
     parser.add_argument("--tests", action="store_true", help="the test programs (run them with ctest)")
     parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer and UndefinedBehaviorSanitizer")

@@ -108,8 +108,8 @@ static int Main(const std::vector<std::string> &arguments) {
   Model model(options.model, options.device, options.device_id, options.threads, options.batch, paths.size());
   const double build_seconds = Seconds(start);
   if (model.height() != meta.height || model.width() != meta.width)
-    throw Failure(options.model + ": takes pictures of " + std::to_string(model.height()) + "x" + std::to_string(model.width()) + " pixels, " +
-                  options.meta + " cuts out " + std::to_string(meta.height) + "x" + std::to_string(meta.width));
+    throw Failure(options.model + ": takes pictures of " + std::to_string(model.height()) + "x" + std::to_string(model.width()) +
+                  " pixels, " + options.meta + " cuts out " + std::to_string(meta.height) + "x" + std::to_string(meta.width));
   Run run = Classify(paths, options, meta, &model);
   run.build_seconds = build_seconds;
   if (!options.json.empty()) WriteJson(options.json, options, meta, run);

@@ -16,7 +16,7 @@ struct Meta {
   int filter;                      // IMAGE_BILINEAR or IMAGE_BICUBIC
 };
 
-// Reads the JSON that the export wrote beside the model; throws Failure naming file and key where something is missing or of the wrong kind.
+// Reads the JSON that the export wrote beside the model. Throws Failure naming file and key where something is missing or wrong.
 Meta ReadMeta(const std::string &path);
 Meta ParseMeta(const std::string &text, const std::string &path);
 

@@ -25,7 +25,8 @@ static bool IsThere(const std::string &folder, const std::string &prefix) {
 // vendor's libraries, so loading it tells which of them is absent.
 static void RequireDevice(const std::string &device, const std::string &plugin, const std::string &node, const std::string &software) {
   if (!dlopen(plugin.c_str(), RTLD_LAZY | RTLD_LOCAL))
-    throw Failure("--device=" + device + ": " + software + " cannot be loaded (" + dlerror() + "); install it or use --device=cpu", kNoDevice);
+    throw Failure("--device=" + device + ": " + software + " cannot be loaded (" + dlerror() + "); install it or use --device=cpu",
+                  kNoDevice);
   if (!IsThere("/dev", node)) throw Failure("--device=" + device + ": no such device on this machine (/dev/" + node + "*)", kNoDevice);
 }
 

@@ -41,8 +41,10 @@ Options ParseOptions(const std::vector<std::string> &arguments) {
   struct Integer {
     int *value, least;
   };
-  const std::map<std::string, Integer> numbers = {
-      {"--batch", {&options.batch, 1}}, {"--top", {&options.top, 1}}, {"--threads", {&options.threads, 1}}, {"--device-id", {&options.device_id, 0}}};
+  const std::map<std::string, Integer> numbers = {{"--batch", {&options.batch, 1}},
+                                                  {"--top", {&options.top, 1}},
+                                                  {"--threads", {&options.threads, 1}},
+                                                  {"--device-id", {&options.device_id, 0}}};
   for (size_t i = 0; i < arguments.size(); i++) {
     const auto equals = arguments[i].find('=');
     const std::string name = arguments[i].substr(0, equals);

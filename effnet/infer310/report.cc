@@ -25,7 +25,8 @@ void WriteJson(const std::string &path, const Options &options, const Meta &meta
     }
     Json top = Json::array();
     for (const Answer &answer : picture.top)
-      top.push_back({{"class", answer.index}, {"name", meta.classes[static_cast<size_t>(answer.index)]}, {"probability", answer.probability}});
+      top.push_back(
+          {{"class", answer.index}, {"name", meta.classes[static_cast<size_t>(answer.index)]}, {"probability", answer.probability}});
     pictures.push_back({{"file", picture.path}, {"top", top}});
   }
   const Json json = {{"device", options.device},
@@ -48,10 +49,11 @@ void WriteJson(const std::string &path, const Options &options, const Meta &meta
 
 // Format of .npy, version 1.0: magic, header length, a Python dictionary padded to 64 bytes, little-endian data.
 void WriteLogits(const std::string &path, const Run &run, size_t classes) {
-  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(run.pictures.size()) + ", " +
-                       std::to_string(classes) + "), }";
+  std::string header =
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(run.pictures.size()) + ", " + std::to_string(classes) + "), }";
   header.append(63 - (10 + header.size()) % 64, ' ').push_back('\n');
-  const char magic[] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0, static_cast<char>(header.size() % 256), static_cast<char>(header.size() / 256)};
+  const char magic[] = {
+      '\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0, static_cast<char>(header.size() % 256), static_cast<char>(header.size() / 256)};
   WriteWhole(path, [&](std::ostream &file) {
     file.write(magic, sizeof magic) << header;
     file.write(reinterpret_cast<const char *>(run.logits.data()), static_cast<std::streamsize>(run.logits.size() * sizeof(float)));

@@ -3,7 +3,7 @@
 import json
 import shutil
 
-STAGES = ["prepare", "train", "evaluate", "export", "onnx_eval"]
+STAGES = ["prepare", "train", "evaluate", "export", "onnx_eval", "build310", "infer310"]
 
 
 def read(project, name):
@@ -12,7 +12,7 @@ def read(project, name):
 
 def test_first_run_goes_through_every_stage(finished):
     assert set(STAGES) <= set(finished.ran(finished.first))
-    for name in ("evaluate", "onnx_eval"):
+    for name in ("evaluate", "onnx_eval", "infer310"):
         metrics = read(finished, name)
         assert metrics["images"] == 359  # a fifth of each class of 1,797, rounded
         assert 0 <= metrics["top1_low"] <= metrics["top1"] <= metrics["top1_high"] <= 1 and metrics["top1"] <= metrics["top5"]
@@ -24,6 +24,10 @@ def test_runtimes_agree(finished):
     assert abs(evaluate["top1"] - onnx["top1"]) * evaluate["images"] <= 1
     assert abs(evaluate["loss"] - onnx["loss"]) < 1e-4
     assert onnx["provider"] == "CPUExecutionProvider"
+    cpp = read(finished, "infer310")
+    assert abs(evaluate["top1"] - cpp["top1"]) * evaluate["images"] <= 1
+    assert abs(evaluate["loss"] - cpp["loss"]) < 1e-4
+    assert cpp["device"] == "cpu"
 
 
 def test_second_run_does_nothing(finished):

@@ -1,5 +1,5 @@
-// Ten thousand damaged JPEGs, the same ones every time: `damage COUNT FILE...` breaks the files in memory in the ways that disks and networks do
-// and prepares each. Built with EFFNET_SANITIZE, any bad access ends it. Prints how many were read and how many refused.
+// Damaged JPEGs, the same ones every time: `damage COUNT FILE...` breaks the files in memory as disks and networks do and prepares each.
+// Built with EFFNET_SANITIZE, any bad access ends it. Prints how many were read and how many refused.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -18,11 +18,21 @@ static Bytes Damage(Bytes bytes, std::mt19937 *random) {
     const auto at = below(bytes.size()), length = std::min(1 + below(64), static_cast<std::ptrdiff_t>(bytes.size()) - at);
     const auto head = std::min<std::ptrdiff_t>(below(640), static_cast<std::ptrdiff_t>(bytes.size()) - 1);  // tables and sizes stand there
     switch (below(6)) {
-      case 0: bytes.resize(static_cast<size_t>(at)); break;
-      case 1: bytes.erase(bytes.begin() + at, bytes.begin() + at + length); break;
-      case 2: std::fill_n(bytes.begin() + at, length, static_cast<uint8_t>((*random)())); break;
-      case 3: bytes[static_cast<size_t>(at)] ^= static_cast<uint8_t>(1u << below(8)); break;
-      case 4: bytes[static_cast<size_t>(head)] = static_cast<uint8_t>((*random)()); break;
+      case 0:
+        bytes.resize(static_cast<size_t>(at));
+        break;
+      case 1:
+        bytes.erase(bytes.begin() + at, bytes.begin() + at + length);
+        break;
+      case 2:
+        std::fill_n(bytes.begin() + at, length, static_cast<uint8_t>((*random)()));
+        break;
+      case 3:
+        bytes[static_cast<size_t>(at)] ^= static_cast<uint8_t>(1u << below(8));
+        break;
+      case 4:
+        bytes[static_cast<size_t>(head)] = static_cast<uint8_t>((*random)());
+        break;
       case 5: {
         const Bytes piece(bytes.begin() + at, bytes.begin() + at + length);
         bytes.insert(bytes.begin() + below(bytes.size()), piece.begin(), piece.end());

@@ -1,6 +1,6 @@
 // libFuzzer harness: any bytes as a JPEG file.
-//   cmake -B build -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DEFFNET_APP=OFF -DEFFNET_FUZZ=ON -DEFFNET_SANITIZE=ON effnet/infer310
-//   cmake --build build && build/fuzz -max_total_time=60 -max_len=4096 FOLDER_OF_JPEGS
+//   python -m effnet.infer310 build/fuzz --fuzz --sanitize
+//   build/fuzz/fuzz -max_total_time=60 -max_len=4096 FOLDER_OF_JPEGS
 #include "../../native/image.h"
 #include "../picture.h"
 

@@ -4,10 +4,10 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 // jpeglib.h needs stdio's FILE
-#include <cstdio>
 #include <jpeglib.h>
 
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -118,7 +118,7 @@ TEST_CASE("prepare: decoded, resized, normalised, channel by channel") {
   std::vector<float> out(3 * 64);
   const Prepared prepared = Prepare(GreyJpeg(20, 16, 50), meta, out.data());
   CHECK(prepared.problem == "");
-  CHECK(out[0] == 20);        // (50 - 10) / 2
+  CHECK(out[0] == 20);  // (50 - 10) / 2
   CHECK(out[63] == 20);
   CHECK(out[64] == 7.5);      // (50 - 20) / 4
   CHECK(out[2 * 64] == 2.5);  // (50 - 30) / 8
