@@ -35,8 +35,8 @@ def load(folder, pattern=LIBRARIES):
 
     They depend on each other, so whatever fails is tried again as long as something else succeeded.
     """
-    waiting, failed = sorted(folder.glob(pattern)), {}
-    while waiting and len(failed) < len(waiting):
+    waiting = sorted(folder.glob(pattern))
+    while True:
         failed = {}
         for path in waiting:
             try:
@@ -44,9 +44,8 @@ def load(folder, pattern=LIBRARIES):
             except OSError as error:
                 failed[path] = str(error)
         if len(failed) == len(waiting):
-            break
+            return {path.name: reason for path, reason in failed.items()}
         waiting = list(failed)
-    return {path.name: reason for path, reason in failed.items()}
 
 
 def has_driver():
@@ -70,12 +69,12 @@ def prepare_mindspore(plugins):
     os.environ["CUDA_HOME"] = str(CUDA11)
 
 
-def unresolved(library, folder):
-    """Names of the libraries that `library` needs, directly or through others, and that neither the system nor `folder` has.
+def unresolved(library, folder=None):
+    """Names of the libraries that `library` needs, directly or through others, and that neither the system nor `folder` (if any) has.
 
     The dynamic linker itself says so (ldd), with `folder`'s libraries in its path.
     """
-    paths = {str(path.parent) for path in folder.glob(LIBRARIES)}
+    paths = {str(path.parent) for path in folder.glob(LIBRARIES)} if folder else ()
     path = ":".join([*sorted(paths), os.environ.get("LD_LIBRARY_PATH", "")]).strip(":")
     listed = subprocess.run(["ldd", str(library)], env=os.environ | {"LD_LIBRARY_PATH": path}, capture_output=True, text=True).stdout
     return sorted({line.split()[0] for line in listed.splitlines() if line.endswith("=> not found")})

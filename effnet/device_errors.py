@@ -34,10 +34,10 @@ OTHERS = (
         "CANN's library {library} is not found; source CANN's set_env.sh, as in docs/ascend.md",
     ),
     (
-        r"(?i)nccl.*(?:shared memory|shm|No space left on device|unhandled system error|ncclSystemError)",
+        r"(?is)nccl.*(?:shared memory|shm|No space left on device|unhandled system error|ncclSystemError)",
         "NCCL could not set up its shared memory; in a container, start it with --shm-size=8g --ulimit memlock=-1",
     ),
-    (r"(?i)HCCL|EI00\d\d|EJ00\d\d", "the Ascend devices could not reach each other (HCCL); run `make doctor`, and see tmp/msrun and docs/ascend.md"),
+    (r"(?i)hccl\w* .*(?:fail|error|time ?out)|\bE[IJ]00\d\d\b", "the Ascend devices could not reach each other (HCCL); run `make doctor`, and see tmp/msrun and docs/ascend.md"),
 )
 
 

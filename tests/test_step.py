@@ -1,5 +1,7 @@
 """Twenty training steps against an independent float64 PyTorch run: its stored figures here, the live run under `peers`."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from effnet.model import keep_rates, plan
 from effnet.recipe import load
 from tests.peers import reference
 
-device.start("CPU")
+device.start(os.environ.get("EFFNET_TEST_DEVICE", "CPU"))  # bench/gpu.py runs these on a card
 
 import mindspore as ms  # noqa: E402
 
