@@ -22,47 +22,54 @@ from effnet.errors import InputError
 
 
 def train_preset(image_size, recipe, seed):
-    """Training pre-processing of `recipe` (recipe.Augment): f(data, epoch, index) -> uint8 (image_size, image_size, 3).
+    """Training pre-processing of `recipe` (recipe.Augment): f(data, epoch, index, out=None) -> uint8 (image_size, image_size, 3).
 
     A random crop resized to a square, a flip, AutoAugment or RandAugment, colour jitter, random erasing: in this order, each a pure
-    function of (seed, epoch, index). f raises InputError when `data` is not a readable picture.
+    function of (seed, epoch, index). With `out`, a contiguous array of that shape, the picture is written there.
+    f raises InputError when `data` is not a readable picture.
     """
     policy = augment.policy(recipe.auto_augment)
     uncropped = tuple(recipe.crop_scale) == tuple(recipe.crop_ratio) == (1.0, 1.0)
 
-    def preset(data, epoch, index):
+    def preset(data, epoch, index, out=None):
+        out = np.empty((image_size, image_size, 3), np.uint8) if out is None else out
         rng = augment.generator(seed, augment.SAMPLE, epoch, index)
         picture = None if native.is_jpeg(data) else decode(data)
         width, height = native.size(data) if picture is None else picture.shape[1::-1]
         box = (0, 0, width, height) if uncropped else augment.crop_box(width, height, recipe.crop_scale, recipe.crop_ratio, rng)
         flip = recipe.hflip > 0 and rng.random() < recipe.hflip
         if picture is None:
-            pixels = native.train(data, box, image_size, recipe.interpolation, flip)
+            native.train(data, box, recipe.interpolation, flip, out)
         else:
-            pixels = native.resize(picture, image_size, image_size, recipe.interpolation, box)[:, :: -1 if flip else 1]
+            out[:] = native.resize(picture, image_size, image_size, recipe.interpolation, box)[:, :: -1 if flip else 1]
         if policy or any(recipe.color_jitter):
-            image = augment.apply(policy, Image.fromarray(pixels), rng)
-            pixels = np.array(augment.color_jitter(image, recipe.color_jitter, rng))
+            image = augment.apply(policy, Image.fromarray(out), rng)
+            out[:] = augment.color_jitter(image, recipe.color_jitter, rng)
         if recipe.random_erasing and rng.random() < recipe.random_erasing:
-            augment.erase(pixels, rng)
-        return pixels
+            augment.erase(out, rng)
+        return out
 
     preset.size = image_size
     return preset
 
 
 def eval_preset(evaluate):
-    """Evaluation pre-processing of `evaluate` (recipe.Evaluate): f(data) -> uint8 (crop, crop, 3).
+    """Evaluation pre-processing of `evaluate` (recipe.Evaluate): f(data, out=None) -> uint8 (crop, crop, 3).
 
     The shorter side resized to `resize`, the longer one in proportion and rounded down, then the centre crop: torchvision's Resize and
     CenterCrop on a Pillow image, byte for byte. f raises InputError when `data` is not a readable picture.
     """
-    how = evaluate.resize, evaluate.crop, evaluate.interpolation
+    crop, how = evaluate.crop, (evaluate.resize, evaluate.interpolation)
 
-    def preset(data):
-        return native.evaluate(data, *how) if native.is_jpeg(data) else native.evaluate_pixels(decode(data), *how)
+    def preset(data, out=None):
+        out = np.empty((crop, crop, 3), np.uint8) if out is None else out
+        if native.is_jpeg(data):
+            native.evaluate(data, *how, out)
+        else:
+            native.evaluate_pixels(decode(data), *how, out)
+        return out
 
-    preset.size = evaluate.crop
+    preset.size = crop
     return preset
 
 

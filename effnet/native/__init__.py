@@ -96,23 +96,17 @@ def resize(pixels, width, height, interpolation, box=None):
     return out
 
 
-def train(data, box, size, interpolation, flip):
-    """uint8 (size, size, 3): `box` (left, top, right, bottom) of a JPEG resized, mirrored if `flip`; see image_train in image.h."""
-    out = np.empty((size, size, 3), np.uint8)
-    _call("image_train", data, len(data), (ctypes.c_int * 4)(*box), FILTERS[interpolation], size, flip, out.ctypes.data)
-    return out
+def train(data, box, interpolation, flip, out):
+    """Fill `out`, uint8 (size, size, 3), with `box` (left, top, right, bottom) of a JPEG, mirrored if `flip`; image_train in image.h."""
+    _call("image_train", data, len(data), (ctypes.c_int * 4)(*box), FILTERS[interpolation], len(out), flip, out.ctypes.data)
 
 
-def evaluate(data, side, crop, interpolation):
-    """uint8 (crop, crop, 3): the middle of a JPEG resized to a shorter side of `side`; see image_eval in image.h."""
-    out = np.empty((crop, crop, 3), np.uint8)
-    _call("image_eval", data, len(data), side, FILTERS[interpolation], crop, crop, out.ctypes.data)
-    return out
+def evaluate(data, side, interpolation, out):
+    """Fill `out`, uint8 (crop, crop, 3), with the middle of a JPEG resized to a shorter side of `side`; image_eval in image.h."""
+    _call("image_eval", data, len(data), side, FILTERS[interpolation], len(out), len(out), out.ctypes.data)
 
 
-def evaluate_pixels(pixels, side, crop, interpolation):
+def evaluate_pixels(pixels, side, interpolation, out):
     """`evaluate` of a picture that is decoded already, uint8 (h, w, 3)."""
-    pixels, out = np.ascontiguousarray(pixels), np.empty((crop, crop, 3), np.uint8)
-    h, w = pixels.shape[:2]
-    _call("image_eval_pixels", pixels.ctypes.data, w, h, side, FILTERS[interpolation], crop, crop, out.ctypes.data)
-    return out
+    pixels, (h, w) = np.ascontiguousarray(pixels), pixels.shape[:2]
+    _call("image_eval_pixels", pixels.ctypes.data, w, h, side, FILTERS[interpolation], len(out), len(out), out.ctypes.data)
