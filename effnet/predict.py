@@ -85,7 +85,7 @@ def predict(model, paths, top=5):
         try:
             image = look(Path(path).read_bytes())
         except InputError as error:
-            yield path, None, str(error)
+            yield path, None, f"not a readable picture ({error})"
             continue
         except OSError as error:
             yield path, None, "a folder without pictures" if os.path.isdir(path) else error.strerror.lower()

@@ -14,7 +14,7 @@ Both give uint8 RGB; subtracting the mean and dividing by the deviation happens 
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from effnet import native
 from effnet.data import augment
@@ -80,5 +80,7 @@ def decode(data):
     try:
         with Image.open(io.BytesIO(data)) as image:
             return np.array(image.convert("RGB"))
+    except UnidentifiedImageError:  # its own message names a buffer's address
+        raise InputError("of no known picture format" if data else "the file is empty") from None
     except Exception as error:  # Pillow raises almost anything on damaged files: OSError, SyntaxError, ValueError, struct.error ...
         raise InputError(str(error).splitlines()[0] if data and str(error) else "the file is empty") from None
