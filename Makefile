@@ -7,13 +7,13 @@ RECIPE ?= digits
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/installed  ## check system packages, make .venv, install the locked dependencies; DEVICE=gpu or ascend adds what those need
-	@[ -z "$(DEVICE)" ] || [ "$(DEVICE)" = "$$(cat .venv/installed)" ] || ./setup.sh $(DEVICE)
+setup: $(if $(DEVICE),,.venv/installed)  ## check system packages, make .venv, install the locked dependencies; DEVICE=gpu or ascend: for those
+	$(if $(DEVICE),@./setup.sh $(DEVICE))
 
 .venv/installed: setup.sh requirements.lock requirements-gpu.txt requirements-cuda11.txt requirements-cuda12.txt pyproject.toml
-	@./setup.sh $(DEVICE)
+	@./setup.sh
 
-doctor: setup  ## for CPU, GPU and Ascend: what is there, what is missing and the command that mends it; DEVICE=gpu: that one only
+doctor: .venv/installed  ## for CPU, GPU and Ascend: what is there, what is missing, the command that mends it; DEVICE=gpu: that one only
 	@python -m effnet.doctor $(DEVICE)
 
 demo: setup  ## the whole pipeline on the embedded digits, 10 minutes on 2 cores

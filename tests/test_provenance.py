@@ -6,7 +6,13 @@ import re
 
 import pytest
 
-STAGES = {"train": None, "evaluate": "models/effnet.ckpt", "onnx_eval": "models/effnet.onnx"}
+STAGES = {
+    "train": None,
+    "evaluate": "models/effnet.ckpt",
+    "onnx_eval": "models/effnet.onnx",
+    "infer310": "models/infer310/effnet.mindir",
+}
+TARGETS = {"onnx_eval": "CPUExecutionProvider", "infer310": "MindSpore Lite cpu"}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -17,7 +23,7 @@ def test_says_where_the_metrics_come_from(finished, stage):
     if STAGES[stage]:
         assert found["model"] == hashlib.sha256((finished.folder / STAGES[stage]).read_bytes()).hexdigest()
     assert found["seed"] == 1 and found["device"]["number"] == 1 and found["device"]["cores"] >= 1
-    assert found["device"]["target"] == ("CPUExecutionProvider" if stage == "onnx_eval" else "CPU")
+    assert found["device"]["target"] == TARGETS.get(stage, "CPU")
     assert re.fullmatch(r"\d+\.\d+.*", found["versions"]["mindspore"]) and found["versions"]["python"].startswith("3.")
     assert found["seconds"] > 0 and found["images_per_second"] > 0
 
