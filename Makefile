@@ -2,10 +2,10 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RECIPE ?= digits
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor demo test test-peers use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 pretrained eval export onnx-eval infer310 results metrics clean
+.PHONY: help setup doctor demo test test-peers use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 pretrained eval export onnx-eval infer310 results metrics compare remote push pull models report verify reproduce clean
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(if $(DEVICE),,.venv/installed)  ## check system packages, make .venv, install the locked dependencies; DEVICE=gpu or ascend: for those
 	$(if $(DEVICE),@./setup.sh $(DEVICE))
@@ -61,6 +61,30 @@ results: setup  ## write the README's table of results from metrics/
 
 metrics: setup  ## what the last run measured
 	@dvc metrics show
+
+compare: setup  ## A=main B=other: is one model better, or is it noise? B is the working tree if not given
+	@python workflow/compare.py "$(A)" "$(B)"
+
+remote: setup  ## name the remote: URL=folder, s3://bucket/path (ENDPOINT=...) or ssh://user@host/path (KEY=...)
+	@python workflow/remote.py $(URL) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(if $(KEY),--key $(KEY))
+
+push: setup  ## send this commit's data and models to the remote; FILES=... only some
+	@python workflow/transfer.py $@ $(FILES) $(if $(FORCE),--force)
+
+pull: setup  ## bring this commit's data and models from the remote; FILES=models/effnet.ckpt only that
+	@python workflow/transfer.py $@ $(FILES) $(if $(FORCE),--force)
+
+models: setup  ## what each model is: recipe, data, accuracy, licence, and whether it is here
+	@python workflow/models.py
+
+report: setup  ## reports/report.html, one page that opens offline, and reports/model-card.md
+	@python workflow/report.py
+
+verify: setup  ## evaluate the versioned model again and compare with the committed metrics
+	@python workflow/verify.py
+
+reproduce: setup  ## make everything from raw data in a temporary clone and compare
+	@python workflow/reproduce.py
 
 clean:  ## remove what the pipeline made in the workspace; DVC's cache and the environment stay
 	rm -rf data/prepared data/prepared.part models metrics/*.json metrics/train metrics/evaluate metrics/provenance

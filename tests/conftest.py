@@ -34,6 +34,15 @@ class Project:
             tree[section][name] = value
         path.write_text(yaml.safe_dump(tree, sort_keys=False))
 
+    def commit(self, message):
+        self.run("git", "add", "-A")
+        self.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", message)
+        return self
+
+    def clone(self, folder, *options):
+        self.run("git", "clone", "-q", *options, self.folder.as_uri(), folder)
+        return Project(folder)
+
     def ran(self, output):
         """Names of the stages that a `dvc repro` really ran."""
         return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
@@ -52,9 +61,8 @@ def copy_project(folder, recipe="smoke"):
     (project.folder / "dvc.lock").unlink(missing_ok=True)
     for name in ("metrics/evaluate", "metrics/train", "models", "data/prepared"):
         shutil.rmtree(project.folder / name, ignore_errors=True)
-    for command in (("init", "-q", "-b", "main"), ("add", "-A"), ("-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")):
-        project.run("git", *command)
-    return project
+    project.run("git", "init", "-q", "-b", "main")
+    return project.commit("start")
 
 
 @pytest.fixture
@@ -114,3 +122,10 @@ def shared():
     if not SHARED.is_dir():
         pytest.skip(f"no pictures at {SHARED}")
     return SHARED
+
+
+@pytest.fixture
+def committed(finished, tmp_path):
+    """A copy of `finished` of the test's own, with the run's results committed."""
+    shutil.copytree(finished.folder, tmp_path / "a", symlinks=True)
+    return Project(tmp_path / "a").commit("run")

@@ -1,0 +1,228 @@
+"""Sending and bringing data and models: a folder, a real S3 server and a real sshd; and what each mistake is answered with."""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+from tests.conftest import ROOT
+
+RESULTS = ["models/effnet.ckpt", "models/effnet.onnx", "data/prepared/index.json", "metrics/evaluate/per_image.csv"]
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    """No keys, profiles or known hosts but the test's own."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in [name for name in os.environ if name.startswith(("AWS_", "SSH_"))]:
+        monkeypatch.delenv(name)
+
+
+@contextlib.contextmanager
+def a_remote(kind, folder):
+    """Arguments of workflow/remote.py, its environment, and the folder where the remote's objects lie."""
+    folder.mkdir()
+    if kind == "folder":
+        yield [folder / "store"], {}, folder / "store"
+    elif kind == "s3":
+        with servers.s3(folder) as server:
+            yield [server["url"], "--endpoint", server["endpoint"]], server["keys"], server["store"]
+    else:
+        with servers.ssh(folder) as server:
+            yield [server["url"], "--key", server["key"]], {}, server["store"]
+
+
+def remote(project, *args, **env):
+    return project.run("python", "workflow/remote.py", *args, env=env)
+
+
+def pull(project, *args, check=True):
+    return project.run("python", "workflow/transfer.py", "pull", *args, check=check)
+
+
+def push(project, *args, check=True):
+    return project.run("python", "workflow/transfer.py", "push", *args, check=check)
+
+
+def refused(done):
+    """The one sentence of a script that refused."""
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 2 and len(lines) == 1 and lines[0].startswith("error: "), done.stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3", "ssh"])
+def test_what_one_clone_pushes_another_has(committed, tmp_path, kind):
+    with a_remote(kind, tmp_path / "server") as (args, env, store):
+        remote(committed, *args, **env)
+        committed.commit("remote")
+        assert "files sent to" in push(committed).stdout
+        assert [path for path in store.rglob("*") if path.is_file()]
+
+        only = committed.clone(tmp_path / "only")  # the checkpoint alone, in a clone without data
+        remote(only, *args, **env)
+        only.run("dvc", "pull", "models/effnet.ckpt")
+        assert (only.folder / RESULTS[0]).read_bytes() == (committed.folder / RESULTS[0]).read_bytes()
+        assert not (only.folder / "data/prepared").exists() and not (only.folder / "models/effnet.onnx").exists()
+
+        other = committed.clone(tmp_path / "b")
+        remote(other, *args, **env)
+        pull(other)
+    for name in RESULTS:
+        assert (other.folder / name).read_bytes() == (committed.folder / name).read_bytes(), name
+    assert other.ran(again := other.run("dvc", "repro").stdout) == [] and "up to date" in again
+    if kind == "folder":  # the rest does not depend on the kind of remote
+        assert other.ran(other.run("dvc", "repro", "--force", "--single-item", "evaluate").stdout) == ["evaluate"]
+        for name in ("metrics/evaluate.json", "metrics/evaluate/per_image.csv"):
+            assert (other.folder / name).read_bytes() == (committed.folder / name).read_bytes(), name
+
+
+def test_a_folder_beside_the_clone_is_the_default(committed, tmp_path):
+    remote(committed)
+    committed.commit("remote")
+    push(committed)
+    sibling = committed.clone(tmp_path / "b")  # finds the remote through .dvc/config alone
+    assert "in place: " in pull(sibling).stdout and (tmp_path / "effnet-remote/files").is_dir()
+
+
+def test_keys_never_reach_git(committed, tmp_path):
+    keys = {name: secrets.token_hex(12) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")}
+    remote(committed, "s3://bucket/path", **keys)
+    assert (committed.folder / ".dvc/config.local").stat().st_mode & 0o077 == 0
+    committed.commit("s3")
+    password = secrets.token_hex(12)
+    remote(committed, f"ssh://me:%3A{password}@host:2222/path")
+    kept = (committed.folder / ".dvc/config.local").read_text()
+    assert f":{password}" in kept and not [key for key in keys.values() if key in kept]
+    committed.commit("ssh")
+    assert "url = ssh://me@host:2222/path" in (committed.folder / ".dvc/config").read_text()
+    history = committed.run("git", "log", "-p", "--all").stdout
+    assert "s3://bucket/path" in history and not [s for s in (*keys.values(), password) if s in history]
+
+    committed.run("dvc", "remote", "modify", "storage", "password", "oops")  # without --local: the classical mistake
+    assert "holds password" in refused(push(committed, check=False))
+
+
+def test_no_secret_is_in_this_repository():
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    assert ".dvc/config.local" not in tracked
+    assert not [option for option in ("secret_access_key", "password") if option in (ROOT / ".dvc/config").read_text()]
+
+
+@pytest.mark.parametrize("url, args, expected", [
+    ("ftp://host/path", [], "expected a folder, s3://bucket/path or ssh://user@host/path"),
+    ("s3://", [], "the bucket is missing"),
+    ("ssh:///path", [], "the host is missing"),
+    ("folder", ["--endpoint", "http://127.0.0.1"], "ENDPOINT goes with s3://"),
+])  # fmt: skip
+def test_an_address_that_cannot_be(project, url, args, expected):
+    assert expected in refused(project.run("python", "workflow/remote.py", url, *args, check=False))
+
+
+def test_no_remote_empty_remote_unreachable_remote(committed, tmp_path):
+    shutil.rmtree(committed.folder / ".dvc/cache")
+    assert "no remote is set; `make remote URL=...`" in refused(pull(committed, check=False))
+    remote(committed, tmp_path / "nothing")
+    assert "nothing: the remote is empty or not there" in refused(pull(committed, check=False))
+    remote(committed, f"ssh://me@127.0.0.1:{servers.free_port()}/path")
+    assert "the remote cannot be reached" in refused(pull(committed, check=False))
+
+
+def test_s3_wrong_keys_no_keys_no_bucket_no_server(committed, tmp_path):
+    with servers.s3(tmp_path / "server") as server:
+        args = [server["url"], "--endpoint", server["endpoint"]]
+        remote(committed, *args, **server["keys"] | {"AWS_SECRET_ACCESS_KEY": "wrong"})
+        assert "access denied" in (said := refused(push(committed, check=False))) and "check AWS_ACCESS_KEY_ID" in said
+        remote(committed, *args)
+        assert "access denied" in refused(push(committed, check=False))
+        remote(committed, "s3://elsewhere/path", *args[1:], **server["keys"])
+        assert "does not exist" in refused(push(committed, check=False))
+        remote(committed, *args, **server["keys"])
+    assert "the remote cannot be reached" in refused(push(committed, check=False))
+
+
+def test_ssh_wrong_key(committed, tmp_path):
+    (tmp_path / "server").mkdir()
+    with servers.ssh(tmp_path / "server") as server:
+        remote(committed, server["url"], "--key", server["stranger"])
+        assert "access denied" in (said := refused(push(committed, check=False))) and "SSH user and key" in said
+
+
+def test_missing_object_is_named_with_its_stage(committed, tmp_path):
+    remote(committed, tmp_path / "store")
+    committed.commit("remote")
+    push(committed)
+    lock = (committed.folder / "dvc.lock").read_text()
+    digest = lock.split("path: models/effnet.ckpt\n")[1].split("md5: ")[1].split()[0]
+    (tmp_path / f"store/files/md5/{digest[:2]}/{digest[2:]}").unlink()
+    csv = committed.run("md5sum", "metrics/evaluate/per_image.csv").stdout.split()[0]
+    (tmp_path / f"store/files/md5/{csv[:2]}/{csv[2:]}").unlink()
+    said = refused(pull(committed.clone(tmp_path / "b"), check=False))
+    assert "models/effnet.ckpt (stage train)" in said and "metrics/evaluate/per_image.csv (stage evaluate)" in said
+
+
+def test_changed_outputs_are_neither_sent_nor_overwritten(committed, tmp_path):
+    remote(committed, tmp_path / "store")
+    model = committed.folder / "models/effnet.ckpt"
+    model.unlink()
+    model.write_bytes(b"precious")
+    assert "models/effnet.ckpt is not what dvc.lock records" in refused(push(committed, check=False))
+    assert "saved nowhere" in refused(pull(committed, check=False)) and model.read_bytes() == b"precious"
+    pull(committed, "--force")
+    assert model.read_bytes() != b"precious"
+    assert "not committed yet" in push(committed).stdout  # .dvc/config is new
+
+
+def test_detached_head_and_shallow_clone_work(committed, tmp_path):
+    remote(committed, tmp_path / "store")
+    committed.commit("remote")
+    committed.run("git", "checkout", "-q", "--detach")
+    assert "HEAD is detached" in push(committed).stdout
+    committed.run("git", "switch", "-q", "main")
+    shallow = committed.clone(tmp_path / "b", "--depth", "1")
+    pull(shallow)
+    assert (shallow.folder / RESULTS[0]).is_file()
+    said = refused(shallow.run("python", "workflow/compare.py", "HEAD~1", check=False))
+    assert "no commit, branch or tag 'HEAD~1'" in said and "git fetch --unshallow" in said
+
+
+def test_not_a_repository(committed, tmp_path):
+    shutil.rmtree(committed.folder / ".git")
+    env = {"GIT_CEILING_DIRECTORIES": str(tmp_path)}
+    said = refused(committed.run("python", "workflow/transfer.py", "push", env=env, check=False))
+    assert "not a git repository" in said and "git init" in said
+    shutil.rmtree(committed.folder / ".dvc")
+    assert "not this project's folder" in refused(committed.run("python", "workflow/transfer.py", "push", env=env, check=False))
+
+
+def test_locks_of_the_living_and_the_dead(committed, tmp_path):
+    remote(committed, tmp_path / "store")
+    rwlock = committed.folder / ".dvc/tmp/rwlock"
+    rwlock.parent.mkdir(exist_ok=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "from dvc.repo import Repo\nimport time\nwith Repo().lock: print('held', flush=True); time.sleep(60)"],
+        cwd=committed.folder, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        holder.stdout.readline()
+        assert "another DVC command is at work" in refused(push(committed, check=False))
+    finally:
+        holder.kill()  # the kill -9 of a run
+        holder.wait()
+    assert "files sent" in push(committed).stdout
+
+    model = str(committed.folder / "models/effnet.ckpt")
+    rwlock.write_text(json.dumps({"write": {model: {"pid": holder.pid, "cmd": "dvc repro"}}, "read": {}}))
+    committed.run("dvc", "repro")  # a dead process's entry hinders nothing
+    rwlock.write_text('{"write": {"')  # killed while it wrote
+    said = committed.run("dvc", "repro", "--force", "prepare", check=False).stderr
+    assert "Unable to read RWLock-file '.dvc/tmp/rwlock'" in said  # DVC's own words; docs/resume.md says what to do
