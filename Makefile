@@ -36,10 +36,14 @@ repro: setup  ## run whatever the last edits made out of date, then show the met
 train-cpu: setup  ## train with the recipe in force
 	dvc repro train
 
-train-ascend1 train-ascend8 train-gpu1 train-gpu8: train-%: setup  ## the original's recipe on one or eight Ascend NPUs or NVIDIA GPUs
+train-ascend1 train-ascend8 train-gpu1 train-gpu8: train-%: setup  ## the original's recipe on one or eight Ascend NPUs or NVIDIA GPUs; DRY_RUN=1 only shows how
+ifdef DRY_RUN
+	@python stages/train.py --dry-run recipes/$*.yaml
+else
 	@python -m effnet.device recipes/$*.yaml
 	@python recipes/use.py $* $(if $(FORCE),--force)
 	dvc repro train
+endif
 
 pretrained: setup  ## other people's weights into models/pretrained: MODEL=lite0, torchvision_b2, ... (effnet/weights.yaml); FILE=your own
 	@python stages/pretrained.py $(MODEL) $(if $(FILE),--file "$(FILE)")

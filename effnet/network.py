@@ -4,6 +4,7 @@ from effnet import device  # first: it sets what MindSpore reads when it is impo
 
 import mindspore as ms
 from mindspore import nn, ops
+from mindspore.communication import get_group_size
 
 from effnet.model import BN_EPS, initial_weights, plan
 
@@ -14,24 +15,56 @@ def swish(x):
 
 
 def global_average(x):
-    """(N, C, H, W) -> (N, C). One long row per channel: ReduceMean over H and W is several times slower on CPU."""
+    """(N, C, H, W) -> (N, C), summed in float32. One long row per channel: ReduceMean over H and W is several times slower on CPU."""
     _, channels, height, width = x.shape
-    return ops.reshape(ops.reshape(x, (-1, height * width)).sum(axis=1) * (1 / (height * width)), (-1, channels))
+    mean = ops.reshape(x, (-1, height * width)).astype(ms.float32).sum(axis=1) * (1 / (height * width))
+    return ops.reshape(mean.astype(x.dtype), (-1, channels))
+
+
+class SyncBatchNorm2d(nn.BatchNorm2d):
+    """nn.BatchNorm2d with the statistics of the batch over all devices. MindSpore's own SyncBatchNorm does not run on a CPU.
+
+    As there, the running variance is the unbiased one.
+    """
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.sum, self.ranks = ops.AllReduce(), get_group_size()
+
+    def construct(self, x):
+        if not self.training:
+            return self._normalize(x, self.moving_mean, self.moving_variance)
+        count = x.shape[0] * x.shape[2] * x.shape[3] * self.ranks
+        mean = self._mean(x)
+        variance = self._mean(ops.square(x - ops.reshape(mean, (1, -1, 1, 1))))
+        new = self.momentum  # the share of the new value: nn.BatchNorm2d turns its argument round
+        ops.assign(self.moving_mean, (1 - new) * self.moving_mean + new * mean)
+        ops.assign(self.moving_variance, (1 - new) * self.moving_variance + new * variance * (count / (count - 1)))
+        return self._normalize(x, mean, variance)
+
+    def _mean(self, x):
+        """Of each channel, over all devices. One long row per image and channel first: see global_average."""
+        return self.sum(global_average(x).mean(axis=0)) / self.ranks
+
+    def _normalize(self, x, mean, variance):
+        scale = self.gamma / ops.sqrt(variance + self.eps)
+        return x * ops.reshape(scale, (1, -1, 1, 1)) + ops.reshape(self.beta - mean * scale, (1, -1, 1, 1))
 
 
 class ConvBN(nn.Cell):
     """Convolution without bias, batch normalisation, activation (or none)."""
 
-    def __init__(self, channels_in, channels_out, kernel, stride=1, group=1, act=None, padding="same", bn_momentum=0.99):
+    def __init__(self, channels_in, channels_out, kernel, stride=1, group=1, act=None, padding="same", bn_momentum=0.99, norm=nn.BatchNorm2d):
         super().__init__()
         # TensorFlow's SAME pads a stride-2 input on the bottom and right first; PyTorch's k//2 pads all sides alike
         pads = {"pad_mode": "same"} if padding == "same" else {"pad_mode": "pad", "padding": kernel // 2}
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, group=group, has_bias=False, weight_init="zeros", **pads)
-        self.bn = nn.BatchNorm2d(channels_out, eps=BN_EPS, momentum=bn_momentum)
+        self.bn = norm(channels_out, eps=BN_EPS, momentum=bn_momentum)
         self.act = act
 
     def construct(self, x):
-        x = self.bn(self.conv(x))
+        x = self.conv(x)
+        x = self.bn(x).astype(x.dtype)  # under O2 normalised in float32, carried on in float16
         return x if self.act is None else self.act(x)
 
 
@@ -81,11 +114,11 @@ class EfficientNet(nn.Cell):
     rate; None switches them off. They come in from outside, so that a training step is a pure function of what it is given.
     """
 
-    def __init__(self, variant, class_num, padding="same", bn_momentum=0.99):
+    def __init__(self, variant, class_num, padding="same", bn_momentum=0.99, sync_bn=False):
         super().__init__()
         sizes = plan(variant)
         act = ops.relu6 if sizes.lite else swish
-        conv = {"padding": padding, "bn_momentum": bn_momentum}
+        conv = {"padding": padding, "bn_momentum": bn_momentum, "norm": SyncBatchNorm2d if sync_bn else nn.BatchNorm2d}
         self.stem = ConvBN(3, sizes.stem, 3, 2, act=act, **conv)
         self.blocks = nn.CellList([MBConv(block, act, **conv) for block in sizes.blocks])
         self.head = ConvBN(sizes.blocks[-1].channels_out, sizes.head, 1, act=act, **conv)
@@ -105,11 +138,25 @@ class EfficientNet(nn.Cell):
         return self.classifier(x)
 
 
-def create(model, seed=0):
-    """The network that a recipe's `model` section describes, with its initial weights. Names of parameters are set."""
-    net = EfficientNet(model.variant, model.class_num, model.padding, model.bn_momentum)
+def create(model, seed=0, sync_bn=False, amp_level="O0"):
+    """The network that a recipe's `model` section describes, with its initial weights. Names of parameters are set.
+
+    sync_bn: batch statistics over all devices (after effnet.launch.join). amp_level: see `mixed_precision`.
+    """
+    net = mixed_precision(EfficientNet(model.variant, model.class_num, model.padding, model.bn_momentum, sync_bn), amp_level)
     net.update_parameters_name()
     load_weights(net, initial_weights({p.name: p.shape for p in net.get_parameters()}, seed))
+    return net
+
+
+def mixed_precision(net, amp_level):
+    """Compute in float16: O2 all but batch normalisation, O3 everything, O0 nothing. The weights stay float32 and are cast when used."""
+    if amp_level != "O0":
+        net.to_float(ms.float16)
+    if amp_level == "O2":
+        for _, cell in net.cells_and_names():
+            if isinstance(cell, nn.BatchNorm2d):
+                cell.to_float(ms.float32)
     return net
 
 

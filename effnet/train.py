@@ -49,10 +49,10 @@ def train(
     A new run starts from the weights `initial` where given, else from random ones.
     Raises InputError for a loss that is not finite, naming the step; the last good checkpoint stays.
     """
-    net = network.create(recipe.model, recipe.train.seed)
+    sizes, settings = plan(recipe.model.variant), recipe.train
+    net = network.create(recipe.model, settings.seed, settings.sync_bn and ranks > 1, settings.amp_level)
     if initial:
         network.load_weights(net, initial)
-    sizes, settings = plan(recipe.model.variant), recipe.train
     step, state = steps.create(net, net.trainable_params(), recipe, ranks)
     place = _resume(folder, identity, state, rank, say) or Place(scale=settings.loss_scale or 2.0**16)
     for record in place.history:
@@ -177,10 +177,16 @@ def _resume(folder, identity, state, rank, say):
     arrays, meta = found
     place = Place(**meta["place"])
     if meta["identity"] != identity:
+        difference = _difference(meta["identity"], identity)
+        if difference == "recipe (train.epoch_size)" and place.epoch > identity["recipe"]["train.epoch_size"]:
+            raise InputError(
+                f"train.epoch_size: {identity['recipe']['train.epoch_size']}, but the run in {folder} has finished epoch {place.epoch}; "
+                f"write {place.epoch} or more, or move {folder} away to train anew"
+            )
         if rank > 0:
             return None
         aside = checkpoint.set_aside(folder)
-        say(f"{folder} held a run of another {_difference(meta['identity'], identity)}; it is now in {aside}, training starts anew")
+        say(f"{folder} held a run of another {difference}; it is now in {aside}, training starts anew")
         return None
     checkpoint.restore(state, arrays)
     say(f"resumed at epoch {place.epoch + 1}, step {place.step + 1} ({place.updates} updates done)")

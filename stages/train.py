@@ -23,9 +23,9 @@ def main():
     parser.add_argument("--node-rank", type=int, default=0, help="which of them this one is, from 0")
     parser.add_argument("--master", default="127.0.0.1", help="address of machine 0")
     parser.add_argument("--port", type=int, default=0, help="port of machine 0; default: a free one, or 8118 with several machines")
-    parser.add_argument("--dry-run", action="store_true", help="only print what would be run")
+    parser.add_argument("--dry-run", nargs="?", const="params.yaml", metavar="RECIPE", help="only print what would be run for this recipe")
     args = parser.parse_args()
-    params = recipe.load()
+    params = recipe.load(args.dry_run or "params.yaml")
     ranks = params.train.device_num
     if (ranks > 1 or args.dry_run) and not launch.inside():
         command = launch.command("stages/train.py", ranks, args.nodes, args.node_rank, args.master, args.port)
