@@ -1,5 +1,6 @@
 """A run that dies and one that never did end with the same bytes; one that must not be resumed is not."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -7,8 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-
-import pytest
+from pathlib import Path
 
 from tests.conftest import copy_project
 
@@ -26,6 +26,17 @@ def prepared(finished, folder, **values):
     return project
 
 
+def workers_in(folder):
+    """Process numbers of the workers that msrun started in `folder`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink() == folder and b"MS_ROLE=MS_WORKER" in (process / "environ").read_bytes():
+                if b"stages/train.py" in (process / "cmdline").read_bytes():
+                    found.append(int(process.name))
+    return sorted(found)[:2]  # what they start themselves comes later
+
+
 def wait_for_checkpoints(project, process, count, seconds=120):
     end = time.time() + seconds
     while len(list((project.folder / "models/checkpoints").glob("step-*.ckpt"))) < count:
@@ -33,10 +44,10 @@ def wait_for_checkpoints(project, process, count, seconds=120):
         time.sleep(0.01)
 
 
-# Written in a session that ended before a quiet run of them was seen: `EFFNET_SOAK=1 make test` runs them.
-pytestmark = pytest.mark.skipif("EFFNET_SOAK" not in os.environ, reason="minutes long; EFFNET_SOAK=1 runs them")
-
-AVERAGED = {"train__save_checkpoint_steps": 3, "train__keep_checkpoint_max": 99, "train__ema_decay": 0.99, "model__drop_connect": 0.2, "augment__color_jitter": [0.2, 0.2, 0.2], "augment__mixup": 0.2}
+AVERAGED = {
+    "train__save_checkpoint_steps": 3, "train__keep_checkpoint_max": 99, "train__ema_decay": 0.99, "model__drop_connect": 0.2,
+    "augment__color_jitter": [0.2, 0.2, 0.2], "augment__mixup": 0.2,
+}  # fmt: skip
 
 
 def test_kill_9_and_again_equals_never_stopped(finished, tmp_path):
@@ -79,6 +90,16 @@ def test_a_changed_recipe_starts_anew_and_loses_nothing(finished, tmp_path):
     assert list((project.folder / "models/checkpoints.old-1").glob("step-*.ckpt"))
 
 
+def test_fewer_epochs_than_were_trained_are_refused(finished, tmp_path):
+    project = copy_project(tmp_path / "project")
+    for name in ("data/prepared", "models/checkpoints"):
+        shutil.copytree(finished.folder / name, project.folder / name)
+    project.set(train__epoch_size=1)
+    done = project.run("python", "stages/train.py", check=False)
+    assert done.returncode == 2 and "train.epoch_size: 1, but the run in models/checkpoints has finished epoch 2" in done.stderr
+    assert list((project.folder / "models/checkpoints").glob("step-*.ckpt"))
+
+
 def test_two_processes_train_alike_and_a_dead_one_ends_the_job(finished, tmp_path):
     project = prepared(finished, tmp_path / "project", train__device_num=2, train__epoch_size=1, train__warmup_epochs=0.0)
     project.run("python", "stages/train.py")
@@ -90,9 +111,7 @@ def test_two_processes_train_alike_and_a_dead_one_ends_the_job(finished, tmp_pat
     project.set(train__save_checkpoint_steps=1, train__epoch_size=20)
     process = start(project)
     wait_for_checkpoints(project, process, 1)
-    victims = subprocess.run(["pgrep", "-f", f"{sys.executable}.*stages/train.py"], text=True, capture_output=True).stdout.split()
-    mine = [pid for pid in map(int, victims) if os.readlink(f"/proc/{pid}/cwd") == str(project.folder) and "MS_WORKER_NUM" in open(f"/proc/{pid}/environ").read()]
     began = time.time()
-    os.kill(mine[-1], signal.SIGKILL)
+    os.kill(workers_in(project.folder)[-1], signal.SIGKILL)
     out, _ = process.communicate(timeout=90)
-    assert process.returncode != 0 and time.time() - began < 60, out
+    assert process.returncode != 0 and time.time() - began < 60 and "error: " in out, out
