@@ -61,8 +61,23 @@ def per_class(results, labels, classes):
     return rows
 
 
+def calibration(results, bins=10):
+    """Rows of the reliability diagram: of the images in each tenth of confidence, how many, their mean confidence and their accuracy.
+
+    Guo et al. 2017, https://arxiv.org/abs/1706.04599. Tenths without images are left out.
+    """
+    tenth = np.minimum((results.confidence * bins).astype(int), bins - 1)
+    right = results.place == 0
+    rows = []
+    for number in np.unique(tenth).tolist():
+        mine = tenth == number
+        confidence, accuracy = results.confidence[mine].mean(), right[mine].mean()
+        rows.append({"images": int(mine.sum()), "confidence": round(float(confidence), 6), "accuracy": round(float(accuracy), 6)})
+    return rows
+
+
 def write_tables(folder, results, dataset):
-    """Write per_image.csv (name, actual, predicted, confidence, loss) and per_class.csv into `folder`."""
+    """Write per_image.csv (name, actual, predicted, confidence, loss), per_class.csv and calibration.csv into `folder`."""
     names = dataset.classes
     images = [
         {"name": name, "actual": names[label], "predicted": names[top], "confidence": round(c, 6), "loss": round(loss, 6)}
@@ -70,7 +85,8 @@ def write_tables(folder, results, dataset):
             dataset.names, dataset.labels.tolist(), results.top[:, 0].tolist(), results.confidence.tolist(), results.loss.tolist()
         )
     ]
-    for name, rows in (("per_image", images), ("per_class", per_class(results, dataset.labels, names))):
+    tables = {"per_image": images, "per_class": per_class(results, dataset.labels, names), "calibration": calibration(results)}
+    for name, rows in tables.items():
         with whole(f"{folder}/{name}.csv", "w") as file:
             table = csv.DictWriter(file, rows[0], lineterminator="\n")
             table.writeheader()

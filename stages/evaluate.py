@@ -1,8 +1,8 @@
-"""Stage 3: models/effnet.ckpt over every validation picture -> metrics/evaluate.json and tables beside it."""
+"""Stage 3: models/effnet.ckpt over every validation picture -> metrics/evaluate.json and tables and the worst mistakes beside it."""
 
 import time
 
-from effnet import checkpoint, device, errors, metrics, provenance, recipe
+from effnet import checkpoint, device, errors, metrics, mistakes, provenance, recipe
 from effnet.data.shards import Dataset
 from effnet.device_errors import explained
 from effnet.evaluate import Evaluator
@@ -20,6 +20,7 @@ def main():
     seconds = time.perf_counter() - began
     results = metrics.results(logits, dataset.labels)
     metrics.write_tables("metrics/evaluate", results, dataset)
+    mistakes.write_sheet("metrics/evaluate/mistakes.png", results, dataset)
     write_json("metrics/evaluate.json", metrics.summarize(results))
     provenance.write("metrics/provenance/evaluate.json", params, dataset, seconds, len(dataset), "models/effnet.ckpt")
     return 0

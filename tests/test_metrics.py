@@ -40,3 +40,9 @@ def test_per_class_table():
     rows = metrics.per_class(metrics.results(logits, [0, 1, 0, 0]), [0, 1, 0, 0], ["a", "b", "c"])
     assert rows[0] == {"class": "a", "images": 3, "top1": 0.3333, "most_often_taken_for": "b"}
     assert rows[2] == {"class": "c", "images": 0, "top1": "", "most_often_taken_for": ""}
+
+
+def test_calibration_by_hand():
+    logits = np.log(np.array([[0.95, 0.05], [0.92, 0.08], [0.55, 0.45]]))
+    rows = metrics.calibration(metrics.results(logits, [0, 1, 0]))
+    assert rows == [{"images": 1, "confidence": 0.55, "accuracy": 1.0}, {"images": 2, "confidence": 0.935, "accuracy": 0.5}]
