@@ -6,6 +6,7 @@ import mindspore as ms
 from mindspore import nn, ops
 from mindspore.communication import get_group_size
 
+from effnet import kernels
 from effnet.model import BN_EPS, initial_weights, plan
 
 
@@ -52,18 +53,25 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
 
 
 class ConvBN(nn.Cell):
-    """Convolution without bias, batch normalisation, activation (or none)."""
+    """Convolution without bias, batch normalisation, activation (or none). `fast`: with the operators of effnet/kernels.py."""
 
-    def __init__(self, channels_in, channels_out, kernel, stride=1, group=1, act=None, padding="same", bn_momentum=0.99, norm=nn.BatchNorm2d):
+    def __init__(
+        self, channels_in, channels_out, kernel, stride=1, group=1, act=None, padding="same", bn_momentum=0.99, norm=nn.BatchNorm2d, fast=False
+    ):
         super().__init__()
         # TensorFlow's SAME pads a stride-2 input on the bottom and right first; PyTorch's k//2 pads all sides alike
         pads = {"pad_mode": "same"} if padding == "same" else {"pad_mode": "pad", "padding": kernel // 2}
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, group=group, has_bias=False, weight_init="zeros", **pads)
-        self.bn = norm(channels_out, eps=BN_EPS, momentum=bn_momentum)
-        self.act = act
+        self.depthwise = kernels.depthwise(stride, padding) if fast and group > 1 else None
+        if fast and norm is nn.BatchNorm2d:
+            self.bn = kernels.BatchNorm2d(channels_out, BN_EPS, bn_momentum, swish=act is swish)
+            self.act = None if act is swish else act
+        else:
+            self.bn = norm(channels_out, eps=BN_EPS, momentum=bn_momentum)
+            self.act = act
 
     def construct(self, x):
-        x = self.conv(x)
+        x = self.conv(x) if self.depthwise is None else self.depthwise(x, self.conv.weight)
         x = self.bn(x).astype(x.dtype)  # under O2 normalised in float32, carried on in float16
         return x if self.act is None else self.act(x)
 
@@ -71,16 +79,17 @@ class ConvBN(nn.Cell):
 class SqueezeExcite(nn.Cell):
     """Scale each channel by a gate computed from all channels' averages."""
 
-    def __init__(self, channels, squeezed, act):
+    def __init__(self, channels, squeezed, act, fast=False):
         super().__init__()
         self.reduce = nn.Dense(channels, squeezed, weight_init="zeros", bias_init="zeros")
         self.expand = nn.Dense(squeezed, channels, weight_init="zeros", bias_init="zeros")
         self.act = act
         self.channels = channels
+        self.scale = kernels.scale() if fast else None
 
     def construct(self, x):
         gate = ops.sigmoid(self.expand(self.act(self.reduce(global_average(x)))))
-        return x * ops.reshape(gate, (-1, self.channels, 1, 1))
+        return x * ops.reshape(gate, (-1, self.channels, 1, 1)) if self.scale is None else self.scale(x, gate)
 
 
 class MBConv(nn.Cell):
@@ -91,7 +100,7 @@ class MBConv(nn.Cell):
         wide = block.channels_in * block.expand
         self.expand = ConvBN(block.channels_in, wide, 1, act=act, **conv) if block.expand > 1 else None
         self.depthwise = ConvBN(wide, wide, block.kernel, block.stride, group=wide, act=act, **conv)
-        self.se = SqueezeExcite(wide, block.channels_se, act) if block.channels_se else None
+        self.se = SqueezeExcite(wide, block.channels_se, act, conv["fast"]) if block.channels_se else None
         self.project = ConvBN(wide, block.channels_out, 1, **conv)
         self.residual = block.stride == 1 and block.channels_in == block.channels_out
 
@@ -112,13 +121,14 @@ class EfficientNet(nn.Cell):
 
     `path_keep` (N, blocks) and `feature_keep` (N, features) are the masks of drop connect and dropout, already divided by the keep
     rate; None switches them off. They come in from outside, so that a training step is a pure function of what it is given.
+    `fast` uses effnet/kernels.py: float32 on a CPU, and not for export.
     """
 
-    def __init__(self, variant, class_num, padding="same", bn_momentum=0.99, sync_bn=False):
+    def __init__(self, variant, class_num, padding="same", bn_momentum=0.99, sync_bn=False, fast=False):
         super().__init__()
         sizes = plan(variant)
         act = ops.relu6 if sizes.lite else swish
-        conv = {"padding": padding, "bn_momentum": bn_momentum, "norm": SyncBatchNorm2d if sync_bn else nn.BatchNorm2d}
+        conv = {"padding": padding, "bn_momentum": bn_momentum, "norm": SyncBatchNorm2d if sync_bn else nn.BatchNorm2d, "fast": fast}
         self.stem = ConvBN(3, sizes.stem, 3, 2, act=act, **conv)
         self.blocks = nn.CellList([MBConv(block, act, **conv) for block in sizes.blocks])
         self.head = ConvBN(sizes.blocks[-1].channels_out, sizes.head, 1, act=act, **conv)
@@ -143,7 +153,8 @@ def create(model, seed=0, sync_bn=False, amp_level="O0"):
 
     sync_bn: batch statistics over all devices (after effnet.launch.join). amp_level: see `mixed_precision`.
     """
-    net = mixed_precision(EfficientNet(model.variant, model.class_num, model.padding, model.bn_momentum, sync_bn), amp_level)
+    fast = amp_level == "O0" and kernels.usable()
+    net = mixed_precision(EfficientNet(model.variant, model.class_num, model.padding, model.bn_momentum, sync_bn, fast), amp_level)
     net.update_parameters_name()
     load_weights(net, initial_weights({p.name: p.shape for p in net.get_parameters()}, seed))
     return net

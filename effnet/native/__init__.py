@@ -19,7 +19,7 @@ from effnet.errors import InputError
 
 FOLDER = Path(__file__).parent
 # No contraction to fused multiply-add: weights are computed in double, and must be the same on every processor.
-FLAGS = ["-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=off"]
+FLAGS = ["-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=off", "-fopenmp", "-Wno-psabi"]
 FILTERS = {"bilinear": 2, "bicubic": 3}
 
 
