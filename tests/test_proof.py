@@ -1,0 +1,66 @@
+"""make verify, make reproduce and make models: what they say of a run that holds, of one that does not, and what they refuse."""
+
+import json
+
+
+def edit_metrics(project):
+    path = project.folder / "metrics/evaluate.json"
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found | {"top1": found["top1"] + 0.01}))
+
+
+def verify(project):
+    return project.run("python", "workflow/verify.py", check=False)
+
+
+def test_a_run_that_holds_is_equal_and_nothing_changes(committed):
+    done = verify(committed)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "metrics/evaluate.json: equal" in done.stdout and "metrics/onnx_eval.json: equal" in done.stdout
+    assert committed.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_numbers_that_do_not_hold_are_listed_with_reasons(committed):
+    edit_metrics(committed)
+    provenance = committed.folder / "metrics/provenance/evaluate.json"
+    found = json.loads(provenance.read_text())
+    found["device"]["cpu"], found["versions"]["mindspore"] = "Another CPU", "2.6.0"
+    provenance.write_text(json.dumps(found))
+    committed.commit("better than it is")
+    done = verify(committed)
+    assert done.returncode == 1 and "metrics/evaluate.json: DIFFERENT" in done.stdout and "top1: committed" in done.stdout
+    assert "cpu was Another CPU" in done.stdout and "mindspore was 2.6.0" in done.stdout
+    assert "metrics/onnx_eval.json: equal" in done.stdout
+
+
+def test_what_cannot_be_verified_is_refused(committed):
+    (committed.folder / "README.md").write_text("edited")
+    assert "uncommitted edits: README.md" in verify(committed).stderr
+    committed.run("git", "checkout", "-q", "README.md")
+    model = committed.folder / "models/effnet.ckpt"
+    data = model.read_bytes()
+    model.unlink()
+    model.write_bytes(data[:-1] + b"x")
+    assert "not the model that the committed metrics are of" in verify(committed).stderr
+    model.unlink()
+    assert "`make pull` brings them" in verify(committed).stderr
+
+
+def test_two_runs_from_scratch_give_the_same_bytes(committed, tmp_path):
+    done = committed.run("python", "workflow/reproduce.py", "--keep", tmp_path / "again", check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    for stage in ("evaluate", "onnx_eval"):
+        assert f"metrics/{stage}.json: equal" in done.stdout
+    assert "Running stage 'train'" in done.stdout
+    for name in ("models/effnet.ckpt", "metrics/evaluate.json", "metrics/evaluate/per_image.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (committed.folder / name).read_bytes(), name
+    assert committed.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_models_are_listed(committed):
+    metrics = json.loads((committed.folder / "metrics/evaluate.json").read_text())
+    out = committed.run("python", "workflow/models.py").stdout
+    for words in ("checkpoint: models/effnet.ckpt", "onnx: models/effnet.onnx", f"top-1 {metrics['top1']:.2%}", "Apache-2.0", "in the cache"):
+        assert words in out
+    other = committed.clone(committed.folder.parent / "b")
+    assert "not in the workspace, not in the cache: `make pull`" in other.run("python", "workflow/models.py").stdout
