@@ -20,7 +20,7 @@ def commands(page):
     """Command lines of the page's ```sh blocks, comments taken off, joined where they go on; without those that need what is not here."""
     for block in re.findall(r"```(?:sh|bash|shell)\n(.*?)```", page.read_text(), re.S):
         for line in block.replace("\\\n", " ").splitlines():
-            if line.strip() and ELSEWHERE not in line and not re.match(r"\./|\$\w+/|[a-z]+=", line):
+            if line.strip() and ELSEWHERE not in line and not re.match(r"\s*(\./|\$\w+/|[a-z]+=)", line):
                 yield from re.split(r"\s+&&\s+", re.sub(r"\s+#.*", "", line).strip())
 
 
