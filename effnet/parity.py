@@ -13,7 +13,10 @@ matplotlib.rcParams["svg.hashsalt"] = "effnet"  # the same picture is the same b
 
 from matplotlib import pyplot  # noqa: E402
 
-TOLERANCE = 1e-3  # largest difference of a logit between two float32 runtimes
+# Two float32 runtimes may differ by TOLERANCE in a logit, or by RELATIVE of the picture's largest logit where that is above ten. MindSpore's
+# Sigmoid on a CPU is an approximation with a relative error of 2.6e-6, twenty times float32's rounding: through B2's 92 of them a picture
+# with a logit of 45 came out 2e-3 off a float64 computation (ONNX Runtime: 1e-4). With an exact Sigmoid in its place the difference goes.
+TOLERANCE, RELATIVE = 1e-3, 1e-4
 ROUNDING = 1e-6  # of the picture's largest logit, some ten units in float32's last place: classes closer than this are a tie
 
 
@@ -50,17 +53,22 @@ def flips(a, b):
     return np.flatnonzero(margin > ROUNDING * np.maximum(np.abs(a).max(axis=1), np.abs(b).max(axis=1)))
 
 
+def allowed(a, b):
+    """(n,) how far a logit may be from the other runtime's, by picture."""
+    return np.maximum(TOLERANCE, RELATIVE * np.maximum(np.abs(a), np.abs(b)).max(axis=1))
+
+
 def check(logits, names):
-    """Raise InputError, naming runtimes and picture, where two of `logits` differ by more than TOLERANCE or in a picture's top-1.
+    """Raise InputError, naming runtimes and picture, where two of `logits` differ by more than `allowed` or in a picture's top-1.
 
     logits: of float32 runtimes only; names: the pictures'.
     """
     for (first, a), (second, b) in combinations(logits.items(), 2):
-        apart, flipped = differences(a, b), flips(a, b)
-        if apart.max() > TOLERANCE:
-            worst = names[apart.argmax()]
+        apart, most, flipped = differences(a, b), allowed(a, b), flips(a, b)
+        worst = (apart / most).argmax()
+        if apart[worst] > most[worst]:
             raise InputError(
-                f"parity: {first} and {second} differ by {apart.max():.2g} in a logit of {worst}, more than {TOLERANCE}; "
+                f"parity: {first} and {second} differ by {apart[worst]:.2g} in a logit of {names[worst]}, more than {most[worst]:.2g}; "
                 "look at metrics/parity.svg, and export and evaluate the same checkpoint with both"
             )
         if len(flipped):
@@ -79,7 +87,7 @@ def draw(path, logits, reference="mindspore"):
         if name != reference:
             levels = np.quantile(differences(array, logits[reference]), shares, method="higher")
             axes.plot(100 * shares, np.maximum(levels, 1e-9), label=name)  # a logarithmic axis shows no zero
-    axes.axhline(TOLERANCE, color="gray", linestyle="--", linewidth=1, label="most that float32 may differ")
+    axes.axhline(TOLERANCE, color="gray", linestyle="--", linewidth=1, label="most that float32 may differ, for logits up to ten")
     axes.set(yscale="log", xlabel="pictures, % (sorted by difference)", ylabel="largest difference of a logit", title=f"Logits against {reference}'s")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)

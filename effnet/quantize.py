@@ -55,7 +55,7 @@ def to_int8(path, source, pictures):
                 weight_type=QuantType.QInt8, nodes_to_exclude=[node.name for node in graph.graph.node if node.op_type == "Gemm"],
             )  # fmt: skip
         quantized = onnx.load(made)
-    properties = {p.key: p.value for p in quantized.metadata_props}
+    properties = model.session.get_modelmeta().custom_metadata_map
     helper.set_model_props(quantized, properties | {"quantized": f"int8, calibrated on {len(pictures)} training pictures"})
     with whole(path) as file:
         file.write(quantized.SerializeToString(deterministic=True))
