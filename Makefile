@@ -63,6 +63,9 @@ infer310: setup  ## evaluate with the C++ application for Ascend 310, on the CPU
 parity: setup  ## MindSpore, ONNX Runtime and C++ on the same pictures: do they answer alike?
 	dvc repro parity
 
+bench: setup  ## every benchmark in bench/ (needs `make test-peers` once), and the table in docs/performance.md; ONLY="onnx loader": these
+	@python bench/run.py $(ONLY)
+
 results: setup  ## write the README's table of results from metrics/
 	@python docs/results.py
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[0] = str(ROOT)  # in the place of bench/, where onnx.py would pass for the package
 
 import mindspore.dataset as ds  # noqa: E402
 import numpy as np  # noqa: E402

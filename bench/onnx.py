@@ -20,7 +20,7 @@ import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[0] = str(ROOT)  # in the place of bench/, where this file would pass for the package onnx
+sys.path[0] = str(ROOT)  # in the place of bench/, where this file would pass for the package
 
 import numpy as np  # noqa: E402
 import onnxruntime  # noqa: E402
