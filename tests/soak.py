@@ -32,7 +32,8 @@ def main():
     whole, broken = (copy_project(args.folder.resolve() / name, args.recipe) for name in ("whole", "broken"))
     whole.run("python", "stages/prepare.py")
     shutil.copytree(whole.folder / "data/prepared", broken.folder / "data/prepared")
-    broken.set(train__save_checkpoint_steps=10, train__keep_checkpoint_max=2)
+    for project in (whole, broken):
+        project.set(train__save_checkpoint_steps=10, train__keep_checkpoint_max=2)
     env = os.environ | {"PYTHONPATH": str(broken.folder), "PYTHONUNBUFFERED": "1"}
     done = 0
     while done < args.kills:
