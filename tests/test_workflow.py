@@ -1,17 +1,17 @@
 """What reviewers and teams do: two branches compared, experiments run, queued and turned into branches."""
 
 import json
+import shutil
 
 import pytest
+import yaml
+
+from tests.conftest import ROOT, Project
 
 
 @pytest.fixture(scope="module")
 def branches(finished, tmp_path_factory):
     """A project with the branches `main` and `slower`, both run and committed; `slower` learns so little that it must be worse."""
-    import shutil
-
-    from tests.conftest import Project
-
     folder = tmp_path_factory.mktemp("branches") / "project"
     shutil.copytree(finished.folder, folder, symlinks=True)
     project = Project(folder).commit("run")
@@ -64,3 +64,21 @@ def test_a_queue_with_two_workers_in_a_clean_clone(branches, tmp_path):
     assert status.count("Success") == 2, status
     diff = json.loads(clone.run("dvc", "params", "diff", "rate-1", "rate-2", "--json").stdout)["params.yaml"]
     assert diff == {"train.lr_max": {"old": 0.001, "new": 0.002, "diff": 0.001}}
+
+
+def test_an_experiment_from_a_clean_clone_leaves_the_clone_clean(branches, tmp_path):
+    clone = branches.clone(tmp_path / "clone", "-b", "main")
+    clone.run("dvc", "exp", "run", "--temp", "-n", "aside", "-S", "train.epoch_size=1", "-S", "train.warmup_epochs=0", "evaluate")
+    assert clone.run("git", "status", "--porcelain").stdout == "" and not (clone.folder / "models").exists()
+    assert json.loads(clone.run("git", "show", "aside:metrics/train.json").stdout)["epoch"] == 1
+
+
+def test_what_a_pull_request_is_told(branches, tmp_path):
+    steps = yaml.safe_load((ROOT / ".github/workflows/metrics.yml").read_text())["jobs"]["diff"]["steps"]
+    script = next(step["run"] for step in steps if "comment.md" in step.get("run", "")).replace("${{ github.base_ref }}", "main")
+    clone = branches.clone(tmp_path / "clone", "-b", "slower")
+    clone.run("bash", "-euo", "pipefail", "-c", script, env={"GITHUB_STEP_SUMMARY": str(tmp_path / "summary")})
+    rows = [[cell.strip() for cell in line.split("|")] for line in (clone.folder / "comment.md").read_text().splitlines()]
+    changes = {(row[1], row[2]): row[-2] for row in rows if len(row) > 4}  # (file, name): what changed
+    assert changes["metrics/evaluate.json", "top1"].startswith("-") and float(changes["metrics/evaluate.json", "loss"]) > 0
+    assert ("params.yaml", "train.lr_max") in changes and (tmp_path / "summary").stat().st_size > 100
