@@ -62,7 +62,7 @@ def rows(results):
         where = f"{found['machine']}, {found['day']}"
         yield [f"`{name}`: {what}", figure(found["ratio"]), figure(found["goal"]), found["peer"], where]
         for key, goal in found["measured"].items():
-            if key.endswith("_goal") and (ratio := found["measured"][key.removesuffix("_goal")]) is not None:
+            if key.endswith("_goal") and (ratio := found["measured"].get(key.removesuffix("_goal"))) is not None:
                 yield [f"`{name}`: {key.removesuffix('_goal').replace('_', ' ')}", figure(ratio), figure(goal), "", where]
 
 
