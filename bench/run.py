@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from datetime import date
 from pathlib import Path
 
@@ -37,11 +38,16 @@ def run(name):
     command, _ = BENCHES[name]
     if name == "gpu" and not shutil.which("nvidia-smi"):
         return {"not_run": "no NVIDIA card here"}
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    sys.stderr.write(done.stderr)
-    if done.returncode:
-        return {"not_run": (done.stderr.strip().splitlines() or ["no message"])[-1].removeprefix("error: ")}
-    found = json.loads(done.stdout.strip().splitlines()[-1])
+    env, said = os.environ | {"PYTHONPATH": str(ROOT)}, "no message"
+    with tempfile.TemporaryFile("w+") as answer:
+        with subprocess.Popen(command, cwd=ROOT, env=env, stdout=answer, stderr=subprocess.PIPE, text=True) as process:
+            for line in process.stderr:  # passed on as it comes: some of these take minutes
+                sys.stderr.write(line)
+                said = line.strip() or said
+        if process.returncode:
+            return {"not_run": said.removeprefix("error: ")}
+        answer.seek(0)
+        found = json.loads(answer.read().strip().splitlines()[-1])
     machine = describe()
     return found | {"machine": f"{machine['cpu']}, {machine['cores']} cores", "day": date.today().isoformat()}
 
@@ -56,7 +62,7 @@ def rows(results):
         where = f"{found['machine']}, {found['day']}"
         yield [f"`{name}`: {what}", figure(found["ratio"]), figure(found["goal"]), found["peer"], where]
         for key, goal in found["measured"].items():
-            if key.endswith("_goal") and (ratio := found["measured"][key.removesuffix("_goal")]) is not None:
+            if key.endswith("_goal") and (ratio := found["measured"].get(key.removesuffix("_goal"))) is not None:
                 yield [f"`{name}`: {key.removesuffix('_goal').replace('_', ' ')}", figure(ratio), figure(goal), "", where]
 
 
