@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RECIPE ?= digits
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor demo test test-peers use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 pretrained eval export onnx-eval infer310 results metrics compare remote push pull models report verify reproduce clean
+.PHONY: help setup doctor demo test test-peers use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 pretrained eval export onnx-eval infer310 parity bench results metrics compare remote push pull models report verify reproduce clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ onnx-eval: setup  ## evaluate the ONNX file in ONNX Runtime
 infer310: setup  ## evaluate with the C++ application for Ascend 310, on the CPU here
 	dvc repro infer310
 
+parity: setup  ## MindSpore, ONNX Runtime and C++ on the same pictures: do they answer alike?
+	dvc repro parity
+
+bench: setup  ## every benchmark in bench/ (needs `make test-peers` once), and the table in docs/performance.md; ONLY="onnx loader": these
+	@python bench/run.py $(ONLY)
+
 results: setup  ## write the README's table of results from metrics/
 	@python docs/results.py
 
@@ -91,4 +97,4 @@ reproduce: setup  ## make everything from raw data in a temporary clone and comp
 	@python workflow/reproduce.py
 
 clean:  ## remove what the pipeline made in the workspace; DVC's cache and the environment stay
-	rm -rf data/prepared data/prepared.part models metrics/*.json metrics/train metrics/evaluate metrics/provenance
+	rm -rf data/prepared data/prepared.part models metrics/*.json metrics/parity.svg metrics/train metrics/evaluate metrics/onnx_eval metrics/infer310 metrics/provenance

@@ -15,13 +15,15 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
-from effnet import cuda, errors
-from effnet.device_errors import CONTEXT, picture_bytes
-from effnet.recipe import load
-
 ROOT = Path(__file__).parents[1]
+sys.path[0] = str(ROOT)  # in the place of bench/, where onnx.py would pass for the package
+
+import numpy as np  # noqa: E402
+
+from effnet import cuda, errors  # noqa: E402
+from effnet.device_errors import CONTEXT, picture_bytes  # noqa: E402
+from effnet.recipe import load  # noqa: E402
+
 MEAN = STD = 127.5
 
 

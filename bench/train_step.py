@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[0] = str(ROOT)  # in the place of bench/, where onnx.py would pass for the package
 
 import numpy as np  # noqa: E402
 

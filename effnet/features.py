@@ -8,26 +8,17 @@ from effnet import device  # noqa: F401  before mindspore
 
 import mindspore as ms
 import numpy as np
-from mindspore import nn
 from scipy.optimize import minimize
 
 from effnet.data.loader import train_batches
 from effnet.data.presets import train_preset
-from effnet.network import EfficientNet, load_weights
+from effnet.evaluate import Predict
+from effnet.network import load_weights
 from effnet.progress import bar
-from effnet.step import Normalize
 
 
-class Trunk(nn.Cell):
+class Trunk(Predict):
     """uint8 NHWC pictures -> float32 features (N, channels), in evaluation mode."""
-
-    def __init__(self, recipe):
-        super().__init__(auto_prefix=False)
-        model = recipe.model
-        self.normalize = Normalize(recipe.augment)
-        self.net = EfficientNet(model.variant, model.class_num, model.padding, model.bn_momentum)
-        self.net.update_parameters_name()
-        self.set_train(False)
 
     def construct(self, images):
         return self.net.features(self.normalize(images)).astype(ms.float32)

@@ -39,6 +39,12 @@ def summarize(results):
     }
 
 
+def write_logits(path, logits):
+    """Keep logits (n, classes) as a float32 .npy file, in the data set's order: the parity stage compares the runtimes' files."""
+    with whole(path) as file:
+        np.save(file, np.asarray(logits, np.float32))
+
+
 def wilson(hits, trials, z=1.959963984540054):
     """Wilson's score interval for a share: (low, high). Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953."""
     share = hits / trials

@@ -59,11 +59,15 @@ class Model:
 
     def __call__(self, images):
         """uint8 (N, H, W, 3) pictures -> logits (N, classes) float32."""
+        return self.session.run(["logits"], {"image": self.prepare(images)})[0]
+
+    def prepare(self, images):
+        """uint8 (N, H, W, 3) pictures -> the graph's input, normalised here unless the graph does it."""
         if images.shape[1:3] != self.size:
             raise InputError(f"the model takes pictures of {self.size[0]} x {self.size[1]} pixels, got {images.shape[1]} x {images.shape[2]}")
-        if not self.inside:
-            images = np.ascontiguousarray(((images.astype(np.float32) - self.mean) / self.std).transpose(0, 3, 1, 2))
-        return self.session.run(["logits"], {"image": images})[0]
+        if self.inside:
+            return images
+        return np.ascontiguousarray(((images.astype(np.float32) - self.mean) / self.std).transpose(0, 3, 1, 2))
 
 
 def evaluate(model, dataset, settings, batch_size, workers=0):

@@ -1,4 +1,4 @@
-"""Stage 6: models/infer310: the C++ application, effnet310, and models/effnet.mindir in the version that MindSpore Lite reads."""
+"""Stage 7: models/infer310: the C++ application, effnet310, and models/effnet.mindir in the version that MindSpore Lite reads."""
 
 import shutil
 from pathlib import Path

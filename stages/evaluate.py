@@ -19,6 +19,7 @@ def main():
         logits = Evaluator(params)(weights, dataset)
     seconds = time.perf_counter() - began
     results = metrics.results(logits, dataset.labels)
+    metrics.write_logits("metrics/evaluate/logits.npy", logits)
     metrics.write_tables("metrics/evaluate", results, dataset)
     mistakes.write_sheet("metrics/evaluate/mistakes.png", results, dataset)
     write_json("metrics/evaluate.json", metrics.summarize(results))

@@ -1,4 +1,4 @@
-"""Stage 7: every validation picture through the C++ application -> metrics/infer310.json. On an Ascend machine: --device ascend310."""
+"""Stage 8: every validation picture through the C++ application -> metrics/infer310.json. On an Ascend machine: --device ascend310."""
 
 import argparse
 
@@ -15,6 +15,7 @@ def main():
     dataset = Dataset("data/prepared", "val")
     program, model, meta = "models/infer310/effnet310", "models/infer310/effnet.mindir", "models/effnet.json"
     logits, report = infer310.evaluate(program, model, meta, dataset, device, params.onnx.batch_size, params.data.workers)
+    metrics.write_logits("metrics/infer310/logits.npy", logits)
     summary = metrics.summarize(metrics.results(logits, dataset.labels))
     write_json("metrics/infer310.json", summary | {"device": report["device"]})
     seconds = len(dataset) / report["images_per_second"]  # of effnet310's own work: not of handing it the pictures

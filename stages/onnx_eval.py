@@ -1,4 +1,7 @@
-"""Stage 5: models/effnet.onnx under ONNX Runtime over every validation picture -> metrics/onnx_eval.json. MindSpore is not imported."""
+"""Stage 6: models/effnet.onnx and its quantized forms under ONNX Runtime over every validation picture -> metrics/onnx_*.json.
+
+MindSpore is not imported. The logits stay in metrics/onnx_eval for the parity stage.
+"""
 
 import time
 
@@ -6,17 +9,27 @@ from effnet import errors, metrics, onnx, provenance, recipe
 from effnet.data.shards import Dataset
 from effnet.files import write_json
 
+FILES = {  # by metrics file
+    "onnx_eval": ("float32", "models/effnet.onnx"),
+    "onnx_float16": ("float16", "models/quantized/effnet.float16.onnx"),
+    "onnx_int8": ("int8", "models/quantized/effnet.int8.onnx"),
+}
+
 
 def main():
-    params = recipe.load()
-    model = onnx.Model("models/effnet.onnx", params.onnx.provider)
-    dataset = Dataset("data/prepared", "val")
-    began = time.perf_counter()
-    logits = onnx.evaluate(model, dataset, params.evaluate, params.onnx.batch_size, params.data.workers)
-    seconds = time.perf_counter() - began
-    summary = metrics.summarize(metrics.results(logits, dataset.labels))
-    write_json("metrics/onnx_eval.json", summary | {"provider": model.provider})
-    provenance.write("metrics/provenance/onnx_eval.json", params, dataset, seconds, len(dataset), "models/effnet.onnx", model.provider)
+    params, dataset = recipe.load(), Dataset("data/prepared", "val")
+    for name, (kind, path) in FILES.items():
+        if kind not in ("float32", *params.export.quantize):
+            write_json(f"metrics/{name}.json", {})  # DVC expects the file, and an old one would mislead
+            continue
+        model = onnx.Model(path, params.onnx.provider)
+        began = time.perf_counter()
+        logits = onnx.evaluate(model, dataset, params.evaluate, params.onnx.batch_size, params.data.workers)
+        seconds = time.perf_counter() - began
+        metrics.write_logits(f"metrics/onnx_eval/{kind}.npy", logits)
+        write_json(f"metrics/{name}.json", metrics.summarize(metrics.results(logits, dataset.labels)) | {"provider": model.provider})
+        if kind == "float32":
+            provenance.write(f"metrics/provenance/{name}.json", params, dataset, seconds, len(dataset), path, model.provider)
     return 0
 
 

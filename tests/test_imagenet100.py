@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from effnet import checkpoint, export, predict, pretrained
+from effnet import checkpoint, device, export, infer310, onnx, parity, predict, pretrained, quantize
 from effnet.errors import InputError
+from effnet.files import write_json
+from effnet.mindir import to_version_1
 from tests.conftest import ROOT
 
 REFERENCE_TOP1 = {"lite0": 0.89, "lite2": 0.91}  # of PyTorch on these hundred pictures
@@ -36,11 +38,19 @@ def logits(model, images):
     return np.concatenate([model(images[i : i + 20]) for i in range(0, len(images), 20)])
 
 
+def answers(case, ending):
+    """Logits of the hundred pictures by NAME.ending, computed once."""
+    name, _, folder, images, _ = case
+    kept = folder / f"{ending}.npy"
+    if not kept.exists():
+        np.save(kept, logits(predict.load(folder / f"{name}.{ending}")[0], images))
+    return np.load(kept)
+
+
 @pytest.mark.parametrize("ending", ["ckpt", "onnx"])
 def test_every_pictures_top1_is_pytorchs(case, ending):
     name, reference, folder, images, labels = case
-    model, _, _ = predict.load(folder / f"{name}.{ending}")
-    found = logits(model, images)
+    found = answers(case, ending)
     np.testing.assert_array_equal(found.argmax(1), reference[f"{name}_top1"])
     np.testing.assert_allclose(found.max(1), reference[f"{name}_largest"], atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), reference[f"{name}_norm"], rtol=1e-5)
@@ -53,3 +63,45 @@ def test_wrong_normalisation_would_show(case):
     model.mean, model.std = np.array([123.675, 116.28, 103.53], np.float32), np.array([58.395, 57.12, 57.375], np.float32)
     found = logits(model, images)
     assert np.abs(found.max(1) - reference[f"{name}_largest"]).max() > 1 and (found.argmax(1) != reference[f"{name}_top1"]).sum() > 3
+
+
+class Loose:
+    """The hundred files as a data set."""
+
+    def __init__(self, folder, classes):
+        self.files = sorted(folder.glob("*.JPEG"))
+        self.names, self.classes, self.labels = [file.name for file in self.files], classes, np.zeros(len(self.files), np.int32)
+
+    def __len__(self):
+        return len(self.files)
+
+    def read(self, i):
+        return self.files[i].read_bytes()
+
+
+@pytest.mark.parametrize("case", ["lite0"], indirect=True)
+def test_every_runtime_answers_alike(case, shared, effnet310, tmp_path, capsys):
+    """MindSpore, ONNX Runtime, the C++ program: equal top-1 and logits within the parity stage's limit; int8 within a point of float32.
+
+    int8 is calibrated on photographs of flowers: other pictures, as training pictures are."""
+    name, _, folder, images, labels = case
+    weights, meta = checkpoint.load_model(folder / f"{name}.ckpt")
+    dataset = Loose(shared / "imagenet100", meta["classes"])
+    device.start("CPU")
+    export.to_mindspore(tmp_path / "m.mindir", weights, meta, meta["crop"], meta["crop"], "MINDIR")
+    to_version_1(tmp_path / "m.mindir", tmp_path / "v1.mindir")
+    write_json(tmp_path / "meta.json", meta | {"height": meta["crop"], "width": meta["crop"]})
+    found = {
+        "mindspore": answers(case, "ckpt"),
+        "onnx": onnx.evaluate(onnx.Model(folder / f"{name}.onnx"), dataset, onnx.preprocessing(meta), 8),
+        "infer310": infer310.evaluate(effnet310 / "effnet310", tmp_path / "v1.mindir", tmp_path / "meta.json", dataset)[0],
+    }
+    parity.check(found, dataset.names)
+    assert all(pair["equal_top1"] == 1 for pair in parity.compare(found).values())
+    look, flowers = predict.preset(meta, meta["crop"]), sorted((shared / "flowers" / "train").rglob("*.jpg"))[::8]
+    quantize.to_int8(tmp_path / "int8.onnx", folder / f"{name}.onnx", np.stack([look(file.read_bytes()) for file in flowers]))
+    int8 = logits(onnx.Model(tmp_path / "int8.onnx"), images)
+    float32, top1 = ((answers.argmax(1) == labels).mean() for answers in (found["onnx"], int8))
+    with capsys.disabled():
+        print(f"\n{name}: top-1 {float32:.2f} in float32, {top1:.2f} in int8, {(int8.argmax(1) == found['onnx'].argmax(1)).mean():.2f} of answers equal")
+    assert abs(top1 - float32) <= 0.01 + 1e-9

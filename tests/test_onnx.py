@@ -99,6 +99,13 @@ def test_what_is_not_our_model_is_refused(tmp_path, pictures):
     onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(InputError, match="expected input `image`"):
         Model(tmp_path / "other.onnx")
+    model = onnx.load(tmp_path / "m.onnx")
+    kept = [p for p in model.metadata_props if p.key != "classes"]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    onnx.save(model, tmp_path / "nameless.onnx")
+    with pytest.raises(InputError, match="nameless.onnx: expected .* class names inside"):
+        Model(tmp_path / "nameless.onnx")
 
 
 def test_air_without_ascend_is_refused(tmp_path):

@@ -226,3 +226,5 @@ def test_locks_of_the_living_and_the_dead(committed, tmp_path):
     rwlock.write_text('{"write": {"')  # killed while it wrote
     said = committed.run("dvc", "repro", "--force", "prepare", check=False).stderr
     assert "Unable to read RWLock-file '.dvc/tmp/rwlock'" in said  # DVC's own words; docs/resume.md says what to do
+    committed.run("bash", "-c", "rm -f .dvc/tmp/rwlock")  # that
+    committed.run("dvc", "repro", "--force", "prepare")

@@ -22,13 +22,13 @@ def changed(recipe, section, **values):
     return recipe.model_copy(update={section: getattr(recipe, section).model_copy(update=values)})
 
 
-def run(case, variant="efficientnet_toy", scale=1.0):
+def run(case, variant="efficientnet_toy", scale=1.0, amp_level="O0"):
     """Our steps over the case's batches: (losses, weights)."""
     recipe = load("recipes/smoke.yaml")
     recipe = changed(recipe, "model", variant=variant, dropout=0.0, drop_connect=0.0)
     keys = ("opt", "opt_eps", "rms_decay", "momentum", "weight_decay", "clip_norm", "accumulate", "ema_decay")
     recipe = changed(recipe, "train", **{key: getattr(case, key) for key in keys})
-    net = network.create(recipe.model, seed=3)
+    net = network.create(recipe.model, seed=3, amp_level=amp_level)
     step, state = steps.create(net, net.trainable_params(), recipe, train_bn=case.train_bn)
     losses = []
     for number, (batch, rate) in enumerate(zip(reference.batches(case), reference.rates(case))):
@@ -74,6 +74,36 @@ def test_drop_connect_acts_and_keeps_the_mean():
     assert np.allclose(all_kept, net(x).asnumpy(), atol=1e-6)
     residual = [b for b in blocks if b.stride == 1 and b.channels_in == b.channels_out]
     assert not residual or not np.allclose(all_kept, none_kept)
+
+
+@pytest.mark.parametrize("level", ["O2", "O3"])
+def test_mixed_precision_is_near_float32_and_is_not_it(level):
+    case = reference.CASES["rmsprop"]
+    plain, (mixed, weights) = run(case)[0], run(case, scale=1024.0, amp_level=level)
+    assert 1e-5 < np.abs(mixed[:5] / plain[:5] - 1).max() < 1e-2
+    assert all(array.dtype == np.float32 for array in weights.values()), "master weights stay float32"
+
+
+def test_o2_keeps_batch_normalisation_in_float32():
+    net = network.create(load("recipes/smoke.yaml").model, amp_level="O2")
+    for _, cell in net.cells_and_names():
+        if isinstance(cell, ms.nn.BatchNorm2d):
+            assert cell.fp32 and not cell.fp16
+        elif isinstance(cell, (ms.nn.Conv2d, ms.nn.Dense)):
+            assert cell.fp16 and not cell.fp32
+
+
+def test_an_overflow_changes_nothing_under_a_dynamic_scale():
+    recipe = changed(changed(load("recipes/smoke.yaml"), "model", dropout=0.0), "train", loss_scale=0.0, ema_decay=0.9)
+    net = network.create(recipe.model, seed=3)
+    step, state = steps.create(net, net.trainable_params(), recipe)
+    batch = Batch(*next(iter(reference.batches(reference.Case()))), np.arange(reference.IMAGES))
+    learned = [p for p in state if not p.name.endswith(("moving_mean", "moving_variance"))]
+    before = [p.asnumpy().copy() for p in learned]
+    _, finite = step(batch, (None, None), 3e38, 1e-3, 0.9)
+    assert not bool(finite) and all(np.array_equal(p.asnumpy(), old) for p, old in zip(learned, before))
+    _, finite = step(batch, (None, None), 1024.0, 1e-3, 0.9)
+    assert bool(finite) and any(not np.array_equal(p.asnumpy(), old) for p, old in zip(learned, before))
 
 
 @pytest.mark.peers

@@ -33,7 +33,10 @@ def curves(facts):
             rows = found.get(name, [])
             axes.plot([int(row["step"]) for row in rows], [float(row[name]) for row in rows], marker="o", markersize=3, label=label)
         axes.set_xlabel("epoch")
-        axes.set_ylim(bottom=None if title == "Validation accuracy" else 0)
+        if title == "Loss":
+            axes.set_yscale("log")  # the first epochs' validation loss is often thousands, before batch normalisation has settled
+        elif title != "Validation accuracy":
+            axes.set_ylim(bottom=0)
         if len(lines) > 1:
             axes.legend(frameon=False)
         drawn[title] = svg(figure)

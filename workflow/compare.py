@@ -51,8 +51,8 @@ def _experiment(repo, name):
     """An experiment's commit for its name; any other name as it is."""
     if git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") is not None:
         return name
-    found = [info for infos in repo.experiments.ls(all_commits=True).values() for info in infos if info.name == name]
-    return found[0].rev if found else name
+    found = dict(pair for pairs in repo.experiments.ls(all_commits=True).values() for pair in pairs)  # name -> revision
+    return found.get(name) or name
 
 
 if __name__ == "__main__":

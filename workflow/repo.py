@@ -45,7 +45,7 @@ def opened():
     except (InputError, KeyboardInterrupt):
         raise
     except Exception as error:
-        text = _sentence(error, remote)
+        text = sentence(error, remote)
         if text is None:
             raise
         raise InputError(text) from None
@@ -64,7 +64,7 @@ def require_revision(name):
         raise InputError(f"no commit, branch or tag '{name}' here" + (why or "; `git branch -a` and `dvc exp show` list what there is"))
 
 
-def _sentence(error, url):
+def sentence(error, url):
     """One sentence for an exception of DVC or of a file system under it, or None if it is none of theirs."""
     chain = [error]
     while following := chain[-1].__cause__ or chain[-1].__context__:

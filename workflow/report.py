@@ -17,7 +17,7 @@ from effnet.files import whole
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem; color: #1b1f24; background: #fff }
 h1 { line-height: 1.2 } h2 { margin-top: 2.5rem }
-.wide { overflow-x: auto } table { border-collapse: collapse } th, td { padding: .3rem .8rem .3rem 0; text-align: left; border-bottom: 1px solid #d8dee4 }
+.wide { overflow-x: auto } table { border-collapse: collapse } th, td { padding: .3rem .8rem .3rem 0; text-align: left; border-bottom: 1px solid #d8dee4; white-space: nowrap }
 td { font-variant-numeric: tabular-nums }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.5rem }
 figure { margin: 0 } figcaption { font-weight: 600 } svg, img { width: 100%; height: auto } img { max-width: 50rem }

@@ -56,7 +56,7 @@ def train_batches(dataset, preset, batch_size, epoch, seed, mixup=0.0, cutmix=0.
     def fill(batch, first, a, b):
         """Make pictures a to b of the batch whose first picture has place `first` in the epoch."""
         for i in range(a, b):
-            _picture(dataset, int(batch.indices[i]), lambda data, index: preset(data, epoch, index, out=batch.images[i]))
+            picture(dataset, int(batch.indices[i]), lambda data, index: preset(data, epoch, index, out=batch.images[i]))
         for i in range(a, b if mixing else a, 2):
             pair = slice(i, i + 2)
             rng = augment.generator(seed, augment.PAIR, epoch, (first + i) // 2)
@@ -77,7 +77,7 @@ def eval_batches(dataset, preset, batch_size, rank=0, ranks=1, workers=0):
 
     def fill(batch, first, a, b):
         for i in range(a, b):
-            _picture(dataset, int(batch.indices[i]), lambda data, index: preset(data, out=batch.images[i]))
+            picture(dataset, int(batch.indices[i]), lambda data, index: preset(data, out=batch.images[i]))
 
     slices = [(i, part[i : i + batch_size]) for i in range(0, len(part), batch_size)]
     return _in_order(slices, dataset, preset.size, fill, workers)
@@ -110,8 +110,9 @@ def _finished(batch, jobs):
     return batch
 
 
-def _picture(dataset, index, make):
+def picture(dataset, index, make):
+    """make(bytes of picture `index`, index); what is wrong with the bytes is said with the picture's name."""
     try:
-        make(dataset.read(index), index)
+        return make(dataset.read(index), index)
     except InputError as error:
         raise InputError(f"{dataset.names[index]}: not a readable picture ({error}); take it out and prepare again") from None

@@ -12,6 +12,7 @@ Both give uint8 RGB; subtracting the mean and dividing by the deviation happens 
 """
 
 import io
+import warnings
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -19,6 +20,8 @@ from PIL import Image, UnidentifiedImageError
 from effnet import native
 from effnet.data import augment
 from effnet.errors import InputError
+
+warnings.filterwarnings("ignore", "Corrupt EXIF data", module="PIL")  # a few of ImageNet's; it is not the pixels' fault
 
 
 def train_preset(image_size, recipe, seed):

@@ -1,0 +1,101 @@
+"""make verify, make reproduce and make models: what they say of a run that holds, of one that does not, and what they refuse."""
+
+import json
+
+
+def edit_metrics(project):
+    path = project.folder / "metrics/evaluate.json"
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found | {"top1": found["top1"] + 0.01}))
+
+
+def verify(project):
+    return project.run("python", "workflow/verify.py", check=False)
+
+
+def test_a_run_that_holds_is_equal_and_nothing_changes(committed):
+    done = verify(committed)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "metrics/evaluate.json: equal" in done.stdout and "metrics/onnx_eval.json: equal" in done.stdout
+    assert committed.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_numbers_that_do_not_hold_are_listed_with_reasons(committed):
+    edit_metrics(committed)
+    provenance = committed.folder / "metrics/provenance/evaluate.json"
+    found = json.loads(provenance.read_text())
+    found["device"]["cpu"], found["versions"]["mindspore"] = "Another CPU", "2.6.0"
+    provenance.write_text(json.dumps(found))
+    committed.commit("better than it is")
+    done = verify(committed)
+    assert done.returncode == 1 and "metrics/evaluate.json: DIFFERENT" in done.stdout and "top1: committed" in done.stdout
+    assert "cpu was Another CPU" in done.stdout and "mindspore was 2.6.0" in done.stdout
+    assert "metrics/onnx_eval.json: equal" in done.stdout
+
+
+def test_what_cannot_be_verified_is_refused(committed):
+    (committed.folder / "README.md").write_text("edited")
+    assert "uncommitted edits: README.md" in verify(committed).stderr
+    committed.run("git", "checkout", "-q", "README.md")
+    model = committed.folder / "models/effnet.ckpt"
+    data = model.read_bytes()
+    model.unlink()
+    model.write_bytes(data[:-1] + b"x")
+    assert "not the model that the committed metrics are of" in verify(committed).stderr
+    model.unlink()
+    assert "`make pull` brings them" in verify(committed).stderr
+    committed.run("dvc", "checkout")
+    onnx = committed.folder / "models/effnet.onnx"
+    onnx.unlink()
+    onnx.write_bytes(b"x")
+    assert "models/effnet.onnx is not what dvc.lock records" in verify(committed).stderr
+
+
+def test_without_committed_numbers_nothing_is_begun(committed):
+    committed.run("git", "rm", "-q", "--cached", "metrics/evaluate.json")
+    committed.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "forgotten")
+    for script in ("verify", "reproduce"):
+        done = committed.run("python", f"workflow/{script}.py", check=False)
+        assert done.returncode == 2 and "metrics/evaluate.json was never committed here" in done.stderr and not done.stdout
+
+
+def test_two_runs_from_scratch_give_the_same_bytes(committed, tmp_path):
+    done = committed.run("python", "workflow/reproduce.py", "--keep", tmp_path / "again", check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    for stage in ("evaluate", "onnx_eval"):
+        assert f"metrics/{stage}.json: equal" in done.stdout
+    assert "Running stage 'train'" in done.stdout
+    for name in ("models/effnet.ckpt", "metrics/evaluate.json", "metrics/evaluate/per_image.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (committed.folder / name).read_bytes(), name
+    assert committed.run("git", "status", "--porcelain").stdout == ""
+
+
+def models(project):
+    return project.run("python", "workflow/models.py").stdout
+
+
+def test_models_are_listed_with_what_was_measured(committed):
+    metrics = json.loads((committed.folder / "metrics/evaluate.json").read_text())
+    origin = json.loads((committed.folder / "metrics/provenance/evaluate.json").read_text())
+    out = models(committed)
+    for words in ("checkpoint: models/effnet.ckpt", "onnx: models/effnet.onnx", f"top-1 {metrics['top1']:.2%}", "trained here from random weights",
+                  f"recipe {origin['recipe'][:12]} (params.yaml's), data {origin['data'][:12]}", "in the workspace, in the cache, no remote is set"):  # fmt: skip
+        assert words in out
+    committed.set(model__pretrained="lite0")
+    assert "Apache-2.0, fine-tuned here from lite0" in (out := models(committed)) and "not that of params.yaml now" in out
+    lock = committed.folder / "dvc.lock"
+    digest = committed.run("md5sum", "models/effnet.ckpt").stdout.split()[0]
+    lock.write_text(lock.read_text().replace(digest, "0" * 32, 1))  # as if trained anew; evaluate's own record stays
+    assert out != (out := models(committed)) and out.count("of an earlier model") == 1 and "not as dvc.lock records it" in out
+
+
+def test_models_are_found_wherever_they_are(committed, tmp_path):
+    committed.run("python", "workflow/remote.py", tmp_path / "store")
+    committed.commit("remote").run("dvc", "push", "models/effnet.ckpt")
+    committed.run("git", "checkout", "-q", "--detach")
+    assert models(committed).count("in the cache, in the remote") == 1
+    other = committed.clone(tmp_path / "b", "--depth", "1")
+    lines = [line for line in models(other).splitlines() if "workspace" in line]
+    assert [("not in the remote" in line, "`make pull` brings it" in line) for line in lines] == [(False, True), (True, True), (True, True)]
+    other.run("python", "workflow/remote.py", "ssh://me@127.0.0.1:1/path")
+    assert (out := models(other)).count("the remote cannot be reached") == 1 and out.count("remote not reached") == 3
