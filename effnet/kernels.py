@@ -4,7 +4,6 @@ Depthwise convolution, batch normalisation with swish, and squeeze-and-excitatio
 gradients. Results do not depend on the number of threads. Files for other runtimes cannot hold them: only training uses them.
 """
 
-import functools
 import platform
 
 from effnet import device, native  # noqa: F401  device: before mindspore
@@ -12,18 +11,10 @@ from effnet import device, native  # noqa: F401  device: before mindspore
 import mindspore as ms
 from mindspore import nn, ops
 
-from effnet.errors import InputError
 
-
-@functools.cache
 def usable():
-    """Whether the operators can be used here: MindSpore on an x86-64 CPU, and the library compiles."""
-    if ms.get_context("device_target") != "CPU" or platform.machine() != "x86_64":
-        return False
-    try:
-        return bool(native.build())
-    except InputError:
-        return False
+    """Whether the operators can be used here: MindSpore on an x86-64 CPU."""
+    return ms.get_context("device_target") == "CPU" and platform.machine() == "x86_64"
 
 
 def _first(x, *others):
@@ -63,7 +54,7 @@ def scale():
     return ops.Custom(name, _first, _first, "aot", bprop)
 
 
-def _batch_norm(swish):
+def batch_norm(swish):
     """f(x (N, C, H, W), gamma (C,), beta (C,), eps (1,)) -> (y, mean (C,), biased variance (C,)); swish: y is swish of the normalised x."""
 
     def out(x, gamma, beta, eps):
@@ -86,7 +77,7 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     def __init__(self, channels, eps, momentum, swish=False):
         super().__init__(channels, eps=eps, momentum=momentum)
-        self.fast, self.swish, self.epsilon = _batch_norm(swish), swish, ms.Tensor([eps], ms.float32)
+        self.fast, self.swish, self.epsilon = batch_norm(swish), swish, ms.Tensor([eps], ms.float32)
 
     def construct(self, x):
         if not self.training:

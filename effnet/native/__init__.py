@@ -1,4 +1,5 @@
-"""JPEG decoding and resampling in C (image.h), compiled for this machine and called through ctypes, which releases Python's lock.
+"""JPEG decoding and resampling in C (image.h), compiled for this machine and called through ctypes, which releases Python's lock;
+and the operators of effnet/kernels.py (kernels.c), which MindSpore calls.
 
 `python -m effnet.native` compiles it; without that, the first use does. Needs a C compiler and libjpeg-turbo with its headers
 (Debian: gcc libjpeg-dev). The library's name carries a digest of the sources, so that it is never a stale one.
@@ -27,7 +28,7 @@ def build():
     """Path of the shared library; compiled if it is not there yet. Raises InputError if that fails."""
     sources = sorted(FOLDER.glob("*.[ch]"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources) + " ".join(FLAGS).encode()).hexdigest()[:12]
-    library = FOLDER / f"image-{digest}.so"
+    library = FOLDER / f"native-{digest}.so"
     if library.exists():
         return library
     compiler = shlex.split(os.environ.get("CC", "cc"))
@@ -39,8 +40,8 @@ def build():
             os.replace(made, library)
     except (OSError, subprocess.CalledProcessError) as error:
         errors = [line for line in (getattr(error, "stderr", None) or "").splitlines() if "error" in line] or [str(error)]
-        raise InputError(f"{FOLDER}: cannot compile the JPEG decoder ({errors[0]}); install gcc and libjpeg-dev") from None
-    for stale in set(FOLDER.glob("image-*.so")) - {library}:
+        raise InputError(f"{FOLDER}: cannot compile it ({errors[0]}); install gcc and libjpeg-dev") from None
+    for stale in set(FOLDER.glob("native-*.so")) - {library}:
         stale.unlink(missing_ok=True)
     return library
 

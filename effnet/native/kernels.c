@@ -11,7 +11,12 @@
 
 #define OPERATOR(name) \
     __attribute__((visibility("default"))) int name(int count, void **params, int *ndims, int64_t **shapes, const char **dtypes, void *stream, void *extra)
+#ifdef FOR_EACH_CPU /* given empty on the command line: one version for all processors */
+#elif defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FOR_EACH_CPU
+#endif
 #define INLINE static inline __attribute__((always_inline))
 enum { LANES = 16, BLOCK = 4 * LANES };
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));

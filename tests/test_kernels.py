@@ -1,0 +1,184 @@
+"""effnet/kernels: values and gradients against PyTorch in float64, the same bytes on any number of threads and processors."""
+
+import ctypes
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from effnet import device
+
+device.start("CPU")
+
+import mindspore as ms  # noqa: E402
+
+from effnet import kernels, native, network  # noqa: E402
+from effnet.export import to_mindspore  # noqa: E402
+from tests.conftest import ROOT  # noqa: E402
+
+pytestmark = pytest.mark.skipif(not kernels.usable(), reason="the operators are for x86-64")
+# (kernel, stride, height, padding): odd and even sizes, kernels larger than the picture, several vectors to a row
+SIZES = [(3, 1, 8, "same"), (5, 1, 33, "same"), (5, 1, 1, "same"), (3, 2, 9, "same"), (5, 2, 8, "same"), (5, 2, 2, "same"), (3, 2, 1, "same"),
+         (3, 2, 130, "same"), (3, 1, 9, "symmetric"), (3, 2, 16, "symmetric"), (5, 2, 9, "symmetric")]  # fmt: skip
+
+
+def numbers(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def gradients(function, *arrays):
+    """Value, and the gradients of (value * fixed numbers).sum() with respect to each array."""
+    inputs = [ms.Tensor(array) for array in arrays]
+    value = function(*inputs)
+    weight = ms.Tensor(numbers(9, *value.shape))
+
+    def weighted(*x):
+        return (function(*x) * weight).sum()
+
+    found = ms.grad(weighted, tuple(range(len(inputs))))(*inputs)
+    return [value.asnumpy(), *(x.asnumpy() for x in (found if isinstance(found, tuple) else (found,)))]
+
+
+def batch_norm(swish):
+    operator, eps = kernels.batch_norm(swish), ms.Tensor([1e-3], ms.float32)
+
+    def values(x, gamma, beta):
+        return operator(x, gamma, beta, eps)[0]
+
+    return values
+
+
+def torch_gradients(function, *arrays):
+    import torch
+
+    inputs = [torch.tensor(array, dtype=torch.float64, requires_grad=True) for array in arrays]
+    value = function(*inputs)
+    value.backward(torch.tensor(numbers(9, *value.shape), dtype=torch.float64))
+    return [value.detach().numpy(), *(x.grad.numpy() for x in inputs)]
+
+
+def assert_close(found, expected):
+    """To float32's precision, relative to the largest number there is."""
+    for mine, theirs in zip(found, expected, strict=True):
+        assert mine.shape == theirs.shape and np.abs(mine - theirs).max() <= 2e-6 * max(1, np.abs(theirs).max())
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("kernel, stride, height, padding", SIZES)
+def test_depthwise_is_torchs(kernel, stride, height, padding):
+    from torch.nn import functional as F
+
+    def pads(size):
+        if padding == "symmetric":
+            return kernel // 2, kernel // 2
+        needed = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        return needed // 2, needed - needed // 2
+
+    x, weight = numbers(0, 2, 6, height, height + 1), numbers(1, 6, 1, kernel, kernel)
+    expected = torch_gradients(lambda x, w: F.conv2d(F.pad(x, (*pads(height + 1), *pads(height))), w, stride=stride, groups=6), x, weight)
+    assert_close(gradients(kernels.depthwise(stride, padding), x, weight), expected)
+
+
+@pytest.mark.parametrize("kernel, stride, height, padding", SIZES)
+def test_depthwise_is_mindspores(kernel, stride, height, padding):
+    conv = network.ConvBN(6, 6, kernel, stride, group=6, padding=padding).conv
+    x, weight = numbers(0, 2, 6, height, height + 1), numbers(1, 6, 1, kernel, kernel)
+    conv.weight.set_data(ms.Tensor(weight))
+    inputs = ms.Tensor(x)
+    value = conv(inputs)
+    g = ms.Tensor(numbers(9, *value.shape))
+
+    def weighted(x):
+        return (conv(x) * g).sum()
+
+    dx, (dweight,) = ms.grad(weighted, 0, ms.ParameterTuple([conv.weight]))(inputs)
+    assert_close(gradients(kernels.depthwise(stride, padding), x, weight), [value.asnumpy(), dx.asnumpy(), dweight.asnumpy()])
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("swish", [False, True])
+@pytest.mark.parametrize("shape", [(3, 6, 5, 7), (2, 3, 16, 16), (4, 1, 1, 1)])
+def test_batch_norm_is_torchs(swish, shape):
+    import torch
+    from torch.nn import functional as F
+
+    x, gamma, beta = numbers(0, *shape) * 2 + 5, numbers(1, shape[1]), numbers(2, shape[1])
+    mean, variance = torch.zeros(shape[1]).double(), torch.ones(shape[1]).double()
+
+    def theirs(x, gamma, beta):
+        y = F.batch_norm(x, mean, variance, gamma, beta, True, 0.1, 1e-3)
+        return F.silu(y) if swish else y
+
+    layer = kernels.BatchNorm2d(shape[1], 1e-3, 0.9, swish).set_train()
+    layer.gamma.set_data(ms.Tensor(gamma))
+    layer.beta.set_data(ms.Tensor(beta))
+    expected = torch_gradients(theirs, x, gamma, beta)
+    layer(ms.Tensor(x))
+    assert_close([layer.moving_mean.asnumpy(), layer.moving_variance.asnumpy()], [mean.numpy(), variance.numpy()])
+    assert_close(gradients(batch_norm(swish), x, gamma, beta), expected)
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 5, 7), (2, 3, 16, 16), (4, 1, 1, 1)])
+def test_scale_by_hand(shape):
+    x, gate = numbers(0, *shape), numbers(1, *shape[:2])
+    value, dx, dgate = gradients(kernels.scale(), x, gate)
+    assert np.array_equal(value, x * gate[:, :, None, None])
+    assert np.array_equal(dx, numbers(9, *shape) * gate[:, :, None, None])
+    assert_close([dgate], [(numbers(9, *shape).astype(np.float64) * x).sum((2, 3))])
+
+
+def test_swish_far_from_zero():
+    """No overflow where exp would: the value and the slope are x and 1 above, 0 and 0 below."""
+    x = np.array([100.0, -100.0, 1e4, -1e4] * 2, np.float32).reshape(2, 1, 2, 2)
+    value, *found = gradients(batch_norm(True), x, np.array([x.std()]), np.zeros(1, np.float32))
+    assert np.allclose(value, np.maximum(x, 0), rtol=1e-5, atol=1e-4) and all(np.isfinite(f).all() for f in found)
+
+
+def test_the_same_bytes_on_any_processor_and_number_of_threads(tmp_path):
+    """The library, and one for a plain x86-64, each in a process of its own with 1 and 3 threads, give one digest."""
+    plain = tmp_path / "plain.so"
+    sources = [str(path) for path in native.FOLDER.glob("*.c")]
+    subprocess.run(["cc", *native.FLAGS, "-DFOR_EACH_CPU=", *sources, "-o", str(plain), "-ljpeg", "-lm"], check=True)
+    program = "import sys; from tests.test_kernels import digest; print(digest(sys.argv[1]))"
+    found = set()
+    for library in (native.build(), plain):
+        for threads in "13":
+            done = subprocess.run([sys.executable, "-c", program, library], cwd=ROOT, env={"OMP_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)},
+                                  capture_output=True, text=True, check=True)  # fmt: skip
+            found.add(done.stdout.splitlines()[-1])
+    assert len(found) == 1
+
+
+def digest(library):
+    """Of all operators' results for some numbers, from the library called as MindSpore calls it."""
+    library, total = ctypes.CDLL(library), hashlib.sha256()
+    x, weight, narrow, gate = numbers(0, 3, 5, 33, 34), numbers(1, 5, 1, 5, 5), numbers(2, 3, 5, 17, 17), numbers(3, 3, 5)
+    row, eps = numbers(4, 5), np.array([1e-3], np.float32)
+    mean, variance = np.float32(x.mean((0, 2, 3))), np.float32(x.var((0, 2, 3)))
+    for name, inputs, outputs in [
+        ("depthwise_same", [x, weight], [narrow]),
+        ("depthwise_same_grad", [x, weight, narrow], [x, weight]),
+        ("batch_norm_swish", [x, row, row, eps], [x, row, row]),
+        ("batch_norm_swish_grad", [x, row, row, eps, mean, variance, x], [x, row, row]),
+        ("scale", [x, gate], [x]),
+        ("scale_grad", [x, gate, x], [x, gate]),
+    ]:
+        outputs = [np.empty_like(array) for array in outputs]
+        arrays = [*inputs, *outputs]
+        shapes = [(ctypes.c_int64 * array.ndim)(*array.shape) for array in arrays]
+        pointers = (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
+        of_shapes = (ctypes.c_void_p * len(arrays))(*(ctypes.addressof(shape) for shape in shapes))
+        assert getattr(library, name)(len(arrays), pointers, None, of_shapes, None, None, None) == 0
+        for array in outputs:
+            total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def test_only_training_uses_them(tmp_path):
+    """A MINDIR file holds MindSpore's own operators, for it must run where this library is not."""
+    net = network.EfficientNet("efficientnet_b0", 10)
+    weights = {p.name: p.asnumpy() for p in net.get_parameters()}
+    to_mindspore(tmp_path / "net.mindir", weights, {"variant": "efficientnet_b0", "class_num": 10, "padding": "same"}, 32, 32, "MINDIR")
+    assert b"Custom" not in (tmp_path / "net.mindir").read_bytes()
