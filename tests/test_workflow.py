@@ -70,7 +70,8 @@ def test_an_experiment_from_a_clean_clone_leaves_the_clone_clean(branches, tmp_p
     clone = branches.clone(tmp_path / "clone", "-b", "main")
     clone.run("dvc", "exp", "run", "--temp", "-n", "aside", "-S", "train.epoch_size=1", "-S", "train.warmup_epochs=0", "evaluate")
     assert clone.run("git", "status", "--porcelain").stdout == "" and not (clone.folder / "models").exists()
-    assert json.loads(clone.run("git", "show", "aside:metrics/train.json").stdout)["epoch"] == 1
+    clone.run("dvc", "exp", "branch", "aside", "short")
+    assert json.loads(clone.run("git", "show", "short:metrics/train.json").stdout)["epoch"] == 1
 
 
 def test_what_a_pull_request_is_told(branches, tmp_path):
