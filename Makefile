@@ -1,6 +1,8 @@
 # Every job by its name; `make` alone prints them.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RECIPE ?= digits
+# a file of tests is one process's, since the tests in it share what they set up
+PYTEST := python -m pytest -n logical --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
 .PHONY: help setup doctor demo test test-peers use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 pretrained eval export onnx-eval infer310 parity bench results metrics compare remote push pull models report verify reproduce clean
 
@@ -21,11 +23,11 @@ demo: setup  ## the whole pipeline on the embedded digits, 10 minutes on 2 cores
 	@$(MAKE) -s repro
 
 test: setup  ## all tests that need nothing but this repository
-	@python -m pytest -m "not peers" $(ARGS)
+	@$(PYTEST) -m "not peers" $(ARGS)
 
 test-peers: setup  ## live comparisons with torch (which is gigabytes where only its CUDA build is to be had)
 	@python -m pip install -q -r requirements-peers.txt
-	@python -m pytest -m peers $(ARGS)
+	@$(PYTEST) -m peers $(ARGS)
 
 use: setup  ## put recipes/RECIPE.yaml in force as params.yaml; FORCE=1 overwrites unsaved edits
 	@python recipes/use.py $(RECIPE) $(if $(FORCE),--force)
