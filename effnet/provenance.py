@@ -28,7 +28,7 @@ def write(path, params, dataset, seconds, images, model=None, provider=None):
         "device": {"target": provider or params.train.device_target, "number": 1 if provider else params.train.device_num, **device.describe()},
         "versions": versions(),
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 1),
+        "seconds": float(f"{seconds:.4g}"),
         "images_per_second": round(images / seconds, 1),
     })  # fmt: skip
 
