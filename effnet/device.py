@@ -27,6 +27,7 @@ def _host_has_avx512():
 # It reads the variable once, when mindspore is imported. A value that the user set is left alone.
 if platform.machine() == "x86_64" and _host_has_avx512():
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads of effnet/kernels.py would spin in MindSpore's way: a third slower
 os.environ.setdefault("GLOG_v", "4")  # failures reach us as exceptions; MindSpore's own log lines would bury ours
 
 

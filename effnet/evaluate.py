@@ -6,6 +6,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
+from effnet import kernels
 from effnet.data.loader import eval_batches
 from effnet.data.presets import eval_preset
 from effnet.errors import InputError
@@ -23,7 +24,7 @@ class Predict(nn.Cell):
         super().__init__(auto_prefix=False)
         model = recipe.model
         self.normalize = Normalize(recipe.augment)
-        self.net = EfficientNet(model.variant, model.class_num, model.padding, model.bn_momentum)
+        self.net = EfficientNet(model.variant, model.class_num, model.padding, model.bn_momentum, fast=kernels.usable())
         self.net.update_parameters_name()
         self.set_train(False)
 

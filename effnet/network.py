@@ -10,9 +10,15 @@ from effnet import kernels
 from effnet.model import BN_EPS, initial_weights, plan
 
 
-def swish(x):
+class Swish(nn.Cell):
     """x * sigmoid(x), written out: with its gradient faster than nn.SiLU on CPU, and MindSpore Lite 2.0 gets SiLU wrong."""
-    return x * ops.sigmoid(x)
+
+    def __init__(self, sigmoid):
+        super().__init__()
+        self.sigmoid = sigmoid
+
+    def construct(self, x):
+        return x * self.sigmoid(x)
 
 
 def global_average(x):
@@ -64,8 +70,9 @@ class ConvBN(nn.Cell):
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, group=group, has_bias=False, weight_init="zeros", **pads)
         self.depthwise = kernels.depthwise(stride, padding) if fast and group > 1 else None
         if fast and norm is nn.BatchNorm2d:
-            self.bn = kernels.BatchNorm2d(channels_out, BN_EPS, bn_momentum, swish=act is swish)
-            self.act = None if act is swish else act
+            swish = act if isinstance(act, Swish) else None
+            self.bn = kernels.BatchNorm2d(channels_out, BN_EPS, bn_momentum, swish)
+            self.act = act if swish is None else None
         else:
             self.bn = norm(channels_out, eps=BN_EPS, momentum=bn_momentum)
             self.act = act
@@ -85,10 +92,11 @@ class SqueezeExcite(nn.Cell):
         self.expand = nn.Dense(squeezed, channels, weight_init="zeros", bias_init="zeros")
         self.act = act
         self.channels = channels
+        self.sigmoid = kernels.sigmoid() if fast else ops.sigmoid
         self.scale = kernels.scale() if fast else None
 
     def construct(self, x):
-        gate = ops.sigmoid(self.expand(self.act(self.reduce(global_average(x)))))
+        gate = self.sigmoid(self.expand(self.act(self.reduce(global_average(x)))))
         return x * ops.reshape(gate, (-1, self.channels, 1, 1)) if self.scale is None else self.scale(x, gate)
 
 
@@ -127,7 +135,7 @@ class EfficientNet(nn.Cell):
     def __init__(self, variant, class_num, padding="same", bn_momentum=0.99, sync_bn=False, fast=False):
         super().__init__()
         sizes = plan(variant)
-        act = ops.relu6 if sizes.lite else swish
+        act = ops.relu6 if sizes.lite else Swish(kernels.sigmoid() if fast else ops.sigmoid)
         conv = {"padding": padding, "bn_momentum": bn_momentum, "norm": SyncBatchNorm2d if sync_bn else nn.BatchNorm2d, "fast": fast}
         self.stem = ConvBN(3, sizes.stem, 3, 2, act=act, **conv)
         self.blocks = nn.CellList([MBConv(block, act, **conv) for block in sizes.blocks])

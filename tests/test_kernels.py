@@ -129,6 +129,14 @@ def test_scale_by_hand(shape):
     assert_close([dgate], [(numbers(9, *shape).astype(np.float64) * x).sum((2, 3))])
 
 
+def test_sigmoid_to_the_last_places():
+    x = np.linspace(-90, 90, 20001, dtype=np.float32)
+    exact = 1 / (1 + np.exp(-x.astype(np.float64)))
+    value, slope = gradients(kernels.sigmoid(), x)
+    assert (np.abs(value - exact) <= 3e-7 * exact + 1e-37).all()
+    assert_close([slope], [numbers(9, len(x)) * exact * (1 - exact)])
+
+
 def test_swish_far_from_zero():
     """No overflow where exp would: the value and the slope are x and 1 above, 0 and 0 below."""
     x = np.array([100.0, -100.0, 1e4, -1e4] * 2, np.float32).reshape(2, 1, 2, 2)
@@ -162,6 +170,7 @@ def digest(library):
         ("depthwise_same_grad", [x, weight, narrow], [x, weight]),
         ("batch_norm_swish", [x, row, row, eps], [x, row, row]),
         ("batch_norm_swish_grad", [x, row, row, eps, mean, variance, x], [x, row, row]),
+        ("sigmoid_", [x], [x]),
         ("scale", [x, gate], [x]),
         ("scale_grad", [x, gate, x], [x, gate]),
     ]:
@@ -170,13 +179,14 @@ def digest(library):
         shapes = [(ctypes.c_int64 * array.ndim)(*array.shape) for array in arrays]
         pointers = (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
         of_shapes = (ctypes.c_void_p * len(arrays))(*(ctypes.addressof(shape) for shape in shapes))
-        assert getattr(library, name)(len(arrays), pointers, None, of_shapes, None, None, None) == 0
+        ndims = (ctypes.c_int * len(arrays))(*(array.ndim for array in arrays))
+        assert getattr(library, name)(len(arrays), pointers, ndims, of_shapes, None, None, None) == 0
         for array in outputs:
             total.update(array.tobytes())
     return total.hexdigest()
 
 
-def test_only_training_uses_them(tmp_path):
+def test_exported_files_do_without(tmp_path):
     """A MINDIR file holds MindSpore's own operators, for it must run where this library is not."""
     net = network.EfficientNet("efficientnet_b0", 10)
     weights = {p.name: p.asnumpy() for p in net.get_parameters()}

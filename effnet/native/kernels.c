@@ -356,6 +356,27 @@ OPERATOR(batch_norm_swish) { return batch_norm_(params, shapes, 1); }
 OPERATOR(batch_norm_grad) { return batch_norm_grad_(params, shapes, 0); }
 OPERATOR(batch_norm_swish_grad) { return batch_norm_grad_(params, shapes, 1); }
 
+/* --- sigmoid, for what is not behind a batch normalisation --- */
+
+FOR_EACH_CPU static void sigmoids(const float *x, float *y, int64_t count)
+{
+    for (int64_t i = 0; i < count; i += LANES)
+        store(y + i, count - i, sigmoid(load(x + i, count - i, 0)));
+}
+
+/* x -> 1 / (1 + exp(-x)), of any shape */
+OPERATOR(sigmoid_)
+{
+    int64_t size = 1;
+    for (int i = 0; i < ndims[0]; i++)
+        size *= shapes[0][i];
+    const int64_t part = 1 << 14;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < size; i += part)
+        sigmoids((const float *)params[0] + i, (float *)params[1] + i, size - i < part ? size - i : part);
+    return 0;
+}
+
 /* --- squeeze-and-excitation: each plane times its gate --- */
 
 FOR_EACH_CPU static void scale_plane(const float *x, float gate, float *y, int64_t size)
