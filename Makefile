@@ -18,7 +18,7 @@ setup: $(if $(DEVICE),,.venv/installed)  ## check system packages, make .venv, i
 doctor: .venv/installed  ## for CPU, GPU and Ascend: what is there, what is missing, the command that mends it; DEVICE=gpu: that one only
 	@python -m effnet.doctor $(DEVICE)
 
-demo: setup  ## the whole pipeline on the embedded digits, 10 minutes on 2 cores
+demo: setup  ## the whole pipeline on the embedded digits, under 10 minutes on 2 cores
 	@python recipes/use.py digits
 	@$(MAKE) -s repro
 
