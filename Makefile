@@ -16,10 +16,10 @@ setup: $(if $(DEVICE),,.venv/installed)  ## check system packages, make .venv, i
 	@./setup.sh
 
 doctor: .venv/installed  ## for CPU, GPU and Ascend: what is there, what is missing, the command that mends it; DEVICE=gpu: that one only
-	@python -m effnet.doctor $(DEVICE)
+	@python -m tools.doctor $(DEVICE)
 
 demo: setup  ## the whole pipeline on the embedded digits, under 10 minutes on 2 cores
-	@python recipes/use.py digits
+	@python -m tools.use digits
 	@$(MAKE) -s repro
 
 test: setup  ## all tests that need nothing but this repository
@@ -30,7 +30,7 @@ test-peers: setup  ## live comparisons with torch (which is gigabytes where only
 	@$(PYTEST) -m peers $(ARGS)
 
 use: setup  ## put recipes/RECIPE.yaml in force as params.yaml; FORCE=1 overwrites unsaved edits
-	@python recipes/use.py $(RECIPE) $(if $(FORCE),--force)
+	@python -m tools.use $(RECIPE) $(if $(FORCE),--force)
 
 repro: setup  ## run whatever the last edits made out of date, then show the metrics
 	@dvc repro && dvc metrics show
@@ -40,15 +40,15 @@ train-cpu: setup  ## train with the recipe in force
 
 train-ascend1 train-ascend8 train-gpu1 train-gpu8: train-%: setup  ## the original's recipe on one or eight Ascend NPUs or NVIDIA GPUs; DRY_RUN=1 only shows how
 ifdef DRY_RUN
-	@python stages/train.py --dry-run recipes/$*.yaml
+	@python -m stages.train --dry-run recipes/$*.yaml
 else
-	@python -m effnet.device recipes/$*.yaml
-	@python recipes/use.py $* $(if $(FORCE),--force)
+	@python -m tools.doctor recipes/$*.yaml
+	@python -m tools.use $* $(if $(FORCE),--force)
 	dvc repro train
 endif
 
-pretrained: setup  ## other people's weights into models/pretrained: MODEL=lite0, torchvision_b2, ... (effnet/weights.yaml); FILE=your own
-	@python stages/pretrained.py $(MODEL) $(if $(FILE),--file "$(FILE)")
+pretrained: setup  ## other people's weights into models/pretrained: MODEL=lite0, torchvision_b2, ... (effnet/weights/table.yaml); FILE=your own
+	@python -m stages.pretrained $(MODEL) $(if $(FILE),--file "$(FILE)")
 
 eval: setup  ## evaluate models/effnet.ckpt on every validation picture
 	dvc repro evaluate
@@ -66,37 +66,37 @@ parity: setup  ## MindSpore, ONNX Runtime and C++ on the same pictures: do they 
 	dvc repro parity
 
 bench: setup  ## every benchmark in bench/ (needs `make test-peers` once), and the table in docs/performance.md; ONLY="onnx loader": these
-	@python bench/run.py $(ONLY)
+	@python -m bench.run $(ONLY)
 
 results: setup  ## write the README's table of results from metrics/
-	@python docs/results.py
+	@python -m tools.results_table
 
 metrics: setup  ## what the last run measured
 	@dvc metrics show
 
 compare: setup  ## A=main B=other: is one model better, or is it noise? B is the working tree if not given
-	@python workflow/compare.py "$(A)" "$(B)"
+	@python -m tools.compare "$(A)" "$(B)"
 
 remote: setup  ## name the remote: URL=folder, s3://bucket/path (ENDPOINT=...) or ssh://user@host/path (KEY=...)
-	@python workflow/remote.py $(URL) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(if $(KEY),--key $(KEY))
+	@python -m tools.remote $(URL) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(if $(KEY),--key $(KEY))
 
 push: setup  ## send this commit's data and models to the remote; FILES=... only some
-	@python workflow/transfer.py $@ $(FILES) $(if $(FORCE),--force)
+	@python -m tools.transfer $@ $(FILES) $(if $(FORCE),--force)
 
 pull: setup  ## bring this commit's data and models from the remote; FILES=models/effnet.ckpt only that
-	@python workflow/transfer.py $@ $(FILES) $(if $(FORCE),--force)
+	@python -m tools.transfer $@ $(FILES) $(if $(FORCE),--force)
 
 models: setup  ## what each model is: recipe, data, accuracy, licence, and whether it is here
-	@python workflow/models.py
+	@python -m tools.models
 
 report: setup  ## reports/report.html, one page that opens offline, and reports/model-card.md
-	@python workflow/report.py
+	@python -m tools.report
 
 verify: setup  ## evaluate the versioned model again and compare with the committed metrics
-	@python workflow/verify.py
+	@python -m tools.verify
 
 reproduce: setup  ## make everything from raw data in a temporary clone and compare
-	@python workflow/reproduce.py
+	@python -m tools.reproduce
 
 clean:  ## remove what the pipeline made in the workspace; DVC's cache and the environment stay
 	rm -rf data/prepared data/prepared.part models metrics/*.json metrics/parity.svg metrics/train metrics/evaluate metrics/onnx_eval metrics/infer310 metrics/provenance

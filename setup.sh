@@ -79,4 +79,4 @@ if [ $device = gpu ]; then
   cuda 12 1.6\ GB
 fi
 echo $device >.venv/installed
-[ $device = cpu ] || .venv/bin/python -m effnet.doctor $device || true
+[ $device = cpu ] || .venv/bin/python -m tools.doctor $device || true

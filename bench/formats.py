@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from effnet.data.shards import Dataset, write_index, write_shard
+from effnet.shards.dataset import Dataset
+from effnet.sources.writer import write_index, write_shard
 
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")  # before mindspore
 COUNT, SHARDS, THREADS, ROUNDS = 4000, 4, 2, 3

@@ -20,8 +20,9 @@ sys.path[0] = str(ROOT)  # in the place of bench/, where onnx.py would pass for 
 
 import numpy as np  # noqa: E402
 
-from effnet import cuda, errors  # noqa: E402
-from effnet.device_errors import CONTEXT, picture_bytes  # noqa: E402
+from effnet.devices import cuda  # noqa: E402
+from effnet import errors  # noqa: E402
+from effnet.devices.messages import CONTEXT, picture_bytes  # noqa: E402
 from effnet.recipe import load  # noqa: E402
 
 MEAN = STD = 127.5
@@ -29,10 +30,12 @@ MEAN = STD = 127.5
 
 def train_mindspore(args):
     """Images per second of whole training steps from uint8 pictures on the host, in the recipe's precision."""
-    from effnet import device
+    from effnet.devices import machine
 
     device.start(args.device, deterministic=False)
-    from effnet import network, onnx_graph, step as steps
+    from effnet.network import efficientnet as network
+    from effnet.export import onnx_graph
+    from effnet.training import step as steps
     from effnet.data.loader import Batch
 
     recipe = changed(load(ROOT / "recipes/gpu1.yaml"), "model", variant=args.variant, image_size=args.size)
@@ -104,7 +107,7 @@ def infer_onnx(args):
     """The same of our ONNX file under ONNX Runtime; raises InputError where the provider is not in use. Nodes are counted by provider."""
     import onnxruntime
 
-    from effnet.onnx import PROVIDERS, Model
+    from effnet.runtimes.onnx_runtime import PROVIDERS, Model
 
     model = Model(args.onnx, args.provider)
     image = normalized(args)

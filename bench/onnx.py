@@ -25,11 +25,14 @@ sys.path[0] = str(ROOT)  # in the place of bench/, where this file would pass fo
 import numpy as np  # noqa: E402
 import onnxruntime  # noqa: E402
 
-from effnet import errors, info, onnx, onnx_graph, quantize  # noqa: E402
+from effnet import errors  # noqa: E402
+from effnet.arch import layers as info  # noqa: E402
+from effnet.runtimes import onnx_runtime as onnx, int8 as quantize  # noqa: E402
+from effnet.export import onnx_graph  # noqa: E402
 from effnet.data.loader import eval_batches  # noqa: E402
 from effnet.data.presets import eval_preset  # noqa: E402
 from effnet.files import whole  # noqa: E402
-from effnet.model import initial_weights  # noqa: E402
+from effnet.arch.initial import initial_weights  # noqa: E402
 from effnet.recipe import Evaluate  # noqa: E402
 
 SIZE, CLASSES, BATCHES = 260, 1000, (1, 8, 32)

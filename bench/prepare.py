@@ -24,8 +24,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from effnet.data.prepare import prepare
-from effnet.data.shards import Dataset, write_index, write_shard
+from effnet.sources.build import build_shards
+from effnet.shards.dataset import Dataset
+from effnet.sources.writer import write_index, write_shard
 from effnet.recipe import Data
 
 COUNTS = (1_000, 10_000, 100_000)

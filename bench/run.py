@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[0] = str(ROOT)  # in the place of bench/, where onnx.py would pass for the package
 
 from effnet import errors  # noqa: E402
-from effnet.device import describe  # noqa: E402
+from effnet.devices.machine import describe  # noqa: E402
 from effnet.files import whole, write_json  # noqa: E402
 
 BENCHES = {  # by name: command, and what it is in words

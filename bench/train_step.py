@@ -35,10 +35,12 @@ def batch_of(size, batch):
 
 def ours(size, batch):
     """A function that does one step."""
-    from effnet import device, recipe
+    from effnet.devices import machine
+    from effnet import recipe
 
     device.start("CPU")
-    from effnet import network, step as steps
+    from effnet.network import efficientnet as network
+    from effnet.training import step as steps
     from effnet.data.loader import Batch
 
     params = recipe.load(RECIPE)

@@ -1,34 +1,40 @@
-"""Files that appear whole or not at all, and their digests."""
+"""Files that appear whole or not at all, and digests."""
 
 import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def whole(path, mode="wb"):
-    """Open a file that takes its name only when the block ends well: written aside, fsynced, renamed.
+def aside(path):
+    """A path to write to, of `path`'s own name in a folder aside; what is written takes `path`'s place when the block ends well.
 
-    Whatever stood at `path` stays as it was if the block raises or the process dies.
+    Then it is flushed to disk, made readable for all (0644) and renamed. Whatever stood at `path` stays as it was if the block raises
+    or the process dies.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
-        with os.fdopen(fd, mode) as file:
-            yield file
-            file.flush()
+        yield folder / path.name
+        os.chmod(folder / path.name, 0o644)  # MindSpore writes 0400
+        with open(folder / path.name, "rb") as file:
             os.fsync(file.fileno())
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(aside)
-        raise
+        os.replace(folder / path.name, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def whole(path, mode="wb"):
+    """Open a file that takes its name only when the block ends well (see `aside`)."""
+    with aside(path) as made, open(made, mode) as file:
+        yield file
 
 
 def sync_folder(folder):
@@ -54,3 +60,8 @@ def sha256(path):
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def digest(*parts):
+    """Hex SHA-256 of plain values (what JSON can hold), independent of the order of keys."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -5,14 +5,13 @@ error as much as an unknown one, so that two recipes can be compared line by lin
 """
 
 import difflib
-import hashlib
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from effnet.arch.family import VARIANTS
 from effnet.errors import InputError
 
 Interpolation = Literal["bilinear", "bicubic"]
@@ -23,6 +22,8 @@ NotNegative = Annotated[float, Field(ge=0)]
 Pixels = Annotated[int, Field(ge=16, le=2048)]
 RGB = tuple[float, float, float]
 Span = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+NO_BYTE = {"decides": False}  # of keys that say where or how fast the work is done, or what is kept: no output's bytes depend on them
+GONE = {"export.formats": "ONNX and MINDIR are always written; take the line out (AIR: `make air`)"}
 
 
 class Section(BaseModel):
@@ -32,14 +33,14 @@ class Section(BaseModel):
 class Model(Section):
     """The network."""
 
-    variant: str = Field(description="row of the variant table in effnet/model.py, e.g. efficientnet_b2")
+    variant: str = Field(description="row of the variant table in effnet/arch/family.py, e.g. efficientnet_b2")
     class_num: int = Field(ge=2, le=100_000, description="number of classes")
     image_size: Pixels = Field(description="side of the square training image, pixels")
     dropout: float = Field(ge=0, lt=1, description="share of features dropped before the classifier")
     drop_connect: float = Field(ge=0, lt=1, description="chance to skip the last block's residual branch; earlier blocks less, linearly; 0 is off")
     bn_momentum: float = Field(ge=0, lt=1, description="share of the old value kept by batch normalisation's running statistics at a step")
     padding: Literal["same", "symmetric"] = Field(description="padding of strided convolutions: TensorFlow's SAME or PyTorch's symmetric k//2")
-    pretrained: str = Field(description="name in effnet/weights.yaml or path of the weights to start from; empty: random")
+    pretrained: str = Field(description="name in effnet/weights/table.yaml or path of the weights to start from; empty: random")
 
 
 class Data(Section):
@@ -51,7 +52,7 @@ class Data(Section):
     shorter_side: Count = Field(description="re-encode pictures to this shorter side, pixels; 0 keeps the original JPEG bytes")
     bad_images: Literal["stop", "skip"] = Field(description="what an unreadable picture does to `prepare`")
     batch_size: Positive = Field(description="images per optimizer update over all devices together")
-    workers: Count = Field(description="decoding threads per device; 0: as many as cores. Does not change any result")
+    workers: Count = Field(json_schema_extra=NO_BYTE, description="decoding threads per device; 0: as many as cores.")
 
 
 class Augment(Section):
@@ -97,24 +98,31 @@ class Train(Section):
     warmup_epochs: NotNegative = Field(description="epochs of linear warm-up")
     freeze_epochs: Count = Field(description="first epochs that train the classifier only")
     seed: Count = Field(description="seed of initial weights, order, augmentation, dropout")
-    save_checkpoint_epochs: Positive = Field(description="epochs between two checkpoints to resume from")
-    save_checkpoint_steps: Count = Field(description="also every so many steps; 0: off")
-    keep_checkpoint_max: Positive = Field(description="newest checkpoints kept")
+    save_checkpoint_epochs: Positive = Field(json_schema_extra=NO_BYTE, description="epochs between two checkpoints to resume from")
+    save_checkpoint_steps: Count = Field(json_schema_extra=NO_BYTE, description="also every so many steps; 0: off")
+    keep_checkpoint_max: Positive = Field(json_schema_extra=NO_BYTE, description="newest checkpoints kept")
 
 
 class Evaluate(Section):
-    """Evaluation pre-processing and batch."""
+    """Evaluation pre-processing and batch. Changing it evaluates again and trains nothing."""
 
     resize: Pixels = Field(description="shorter side after resizing, pixels")
     crop: Pixels = Field(description="side of the centre crop, pixels")
     interpolation: Interpolation = Field(description="resampling, antialiased as in Pillow")
     batch_size: Positive = Field(description="images per step")
 
+    def preprocessing(self):
+        """What of it a model carries with it."""
+        return {"resize": self.resize, "crop": self.crop, "interpolation": self.interpolation}
+
+
+class Validation(Evaluate):
+    """The same for the validation after each training epoch, and what the checkpoint says of its pre-processing."""
+
 
 class Export(Section):
     """What leaves for deployment."""
 
-    formats: tuple[Literal["onnx", "mindir", "air"], ...] = Field(description="files to write")
     opset: int = Field(ge=13, le=23, description="ONNX operator set")
     height: Count = Field(description="input height, pixels; 0: evaluate.crop")
     width: Count = Field(description="input width, pixels; 0: evaluate.crop")
@@ -137,14 +145,13 @@ class Recipe(Section):
     data: Data
     augment: Augment
     train: Train
+    validation: Validation
     evaluate: Evaluate
     export: Export
     onnx: Onnx
 
     @model_validator(mode="after")
     def fits_together(self):
-        from effnet.model import VARIANTS  # a table; kept beside the network it describes
-
         if self.model.variant not in VARIANTS:
             raise ValueError(f"model.variant: '{self.model.variant}' is not one of {', '.join(VARIANTS)}" + _nearest(self.model.variant, VARIANTS))
         parts = self.train.device_num * self.train.accumulate
@@ -152,8 +159,10 @@ class Recipe(Section):
             raise ValueError(
                 f"data.batch_size: {self.data.batch_size} is not divisible by train.device_num x train.accumulate = {parts}"
             )
-        if self.evaluate.crop > self.evaluate.resize:
-            raise ValueError(f"evaluate.crop: {self.evaluate.crop} is larger than evaluate.resize = {self.evaluate.resize}")
+        for name in ("validation", "evaluate"):
+            crop, resize = getattr(self, name).crop, getattr(self, name).resize
+            if crop > resize:
+                raise ValueError(f"{name}.crop: {crop} is larger than {name}.resize = {resize}")
         if self.train.warmup_epochs > self.train.epoch_size:
             raise ValueError(f"train.warmup_epochs: {self.train.warmup_epochs} is more than train.epoch_size = {self.train.epoch_size}")
         for name in ("crop_scale", "crop_ratio"):
@@ -182,10 +191,19 @@ def load(path="params.yaml"):
         raise InputError("; ".join(_sentence(path, lines, e) for e in error.errors()[:3])) from None
 
 
-def digest(*parts):
-    """Hex SHA-256 of sections or plain values, independent of the order and layout of keys."""
-    plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+def training_values(recipe):
+    """`{"section.key": value}` of all that decides what a training ends with, in terms that JSON can hold.
+
+    Of the data only the batch: pictures speak for themselves by the prepared set's own digest.
+    """
+    found = {"data.batch_size": recipe.data.batch_size}
+    for name in ("model", "augment", "train", "validation"):
+        section = getattr(recipe, name)
+        for key, field in type(section).model_fields.items():
+            if field.json_schema_extra != NO_BYTE:
+                value = getattr(section, key)
+                found[f"{name}.{key}"] = list(value) if isinstance(value, tuple) else value
+    return found
 
 
 def _sentence(path, lines, error):
@@ -196,6 +214,8 @@ def _sentence(path, lines, error):
         message = str(error["ctx"]["error"])
         key = message.split(":")[0]
         return f"{path}:{lines[key]}: {message}" if key in lines else f"{path}: {message}"
+    if key in GONE:
+        return f"{place}: '{key}' is no key any more: {GONE[key]}"
     if error["type"] == "extra_forbidden":
         return f"{place}: unknown key '{key}'" + _nearest(keys[-1], _known(keys[:-1]))
     if error["type"] == "missing":

@@ -1,10 +1,11 @@
-"""Stage 7: models/infer310: the C++ application, effnet310, and models/effnet.mindir in the version that MindSpore Lite reads."""
+"""models/infer310: the C++ program, effnet310, and models/effnet.mindir in the version that MindSpore Lite reads."""
 
 import shutil
 from pathlib import Path
 
-from effnet import errors, infer310
-from effnet.mindir import to_version_1
+from effnet import errors
+from effnet.mindir.version_1 import to_version_1
+from effnet.runtimes import infer310
 
 
 def main():
@@ -13,7 +14,6 @@ def main():
     folder = infer310.build("build/infer310", infer310.mindspore_lite())
     (target / "effnet310").unlink(missing_ok=True)  # may be a link into DVC's cache
     shutil.copy(folder / "effnet310", target)
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,29 +1,22 @@
-"""Stage 4: models/effnet.ckpt -> models/effnet.onnx, models/effnet.mindir, as the recipe's export section says."""
+"""models/effnet.ckpt -> models/effnet.onnx, models/effnet.mindir and what they say of themselves, models/effnet.json."""
 
-import argparse
-
-from effnet import checkpoint, device, errors, export, recipe
+from effnet import errors, recipe
+from effnet.export import onnx_graph
 from effnet.files import write_json
+from effnet.mindir.write import write
+from effnet.network import checkpoint, device
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--height", type=int, help="input height in pixels, instead of export.height")
-    parser.add_argument("--width", type=int, help="input width in pixels, instead of export.width")
-    args = parser.parse_args()
     params = recipe.load()
-    settings = params.export
-    height = args.height or settings.height or params.evaluate.crop
-    width = args.width or settings.width or params.evaluate.crop
+    export, evaluate = params.export, params.evaluate
+    height, width = export.height or evaluate.crop, export.width or evaluate.crop
     weights, meta = checkpoint.load_model("models/effnet.ckpt", params.model.variant, params.model.class_num)
-    if "onnx" in settings.formats:
-        export.to_onnx("models/effnet.onnx", weights, meta, height, width, settings.opset, settings.normalize)
-    for file_format in ("mindir", "air"):
-        if file_format in settings.formats:
-            device.start(params.train.device_target)
-            export.to_mindspore(f"models/effnet.{file_format}", weights, meta, height, width, file_format.upper())
+    meta |= evaluate.preprocessing()
+    onnx_graph.write("models/effnet.onnx", weights, meta, height, width, export.opset, export.normalize)
+    device.start(params.train.device_target)
+    write("models/effnet.mindir", weights, meta, height, width)
     write_json("models/effnet.json", meta | {"height": height, "width": width})
-    return 0
 
 
 if __name__ == "__main__":

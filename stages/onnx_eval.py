@@ -1,13 +1,15 @@
-"""Stage 6: models/effnet.onnx and its quantized forms under ONNX Runtime over every validation picture -> metrics/onnx_*.json.
+"""models/effnet.onnx and its quantized forms under ONNX Runtime over every validation picture -> metrics/onnx_*.json.
 
 MindSpore is not imported. The logits stay in metrics/onnx_eval for the parity stage.
 """
 
 import time
 
-from effnet import errors, metrics, onnx, provenance, recipe
-from effnet.data.shards import Dataset
+from effnet import errors, recipe
 from effnet.files import write_json
+from effnet.results import metrics, provenance
+from effnet.runtimes import onnx_runtime
+from effnet.shards.dataset import Dataset
 
 FILES = {  # by metrics file
     "onnx_eval": ("float32", "models/effnet.onnx"),
@@ -22,15 +24,16 @@ def main():
         if kind not in ("float32", *params.export.quantize):
             write_json(f"metrics/{name}.json", {})  # DVC expects the file, and an old one would mislead
             continue
-        model = onnx.Model(path, params.onnx.provider)
+        model = onnx_runtime.Model(path, params.onnx.provider)
         began = time.perf_counter()
-        logits = onnx.evaluate(model, dataset, params.evaluate, params.onnx.batch_size, params.data.workers)
+        logits = onnx_runtime.logits_of(model, dataset, params.evaluate, params.onnx.batch_size, params.data.workers)
         seconds = time.perf_counter() - began
         metrics.write_logits(f"metrics/onnx_eval/{kind}.npy", logits)
-        write_json(f"metrics/{name}.json", metrics.summarize(metrics.results(logits, dataset.labels)) | {"provider": model.provider})
+        summary = metrics.summarize(metrics.results(logits, dataset.labels))
+        write_json(f"metrics/{name}.json", summary | {"provider": model.provider})
         if kind == "float32":
-            provenance.write(f"metrics/provenance/{name}.json", params, dataset, seconds, len(dataset), path, model.provider)
-    return 0
+            where = {"target": model.provider, "number": 1}
+            provenance.write(f"metrics/provenance/{name}.json", model.meta, dataset, seconds, len(dataset), where, path)
 
 
 if __name__ == "__main__":

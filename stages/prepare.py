@@ -1,12 +1,12 @@
-"""Stage 1: the data source of params.yaml -> shards in data/prepared."""
+"""The data source of params.yaml -> shards in data/prepared."""
 
 from effnet import errors, recipe
-from effnet.data.prepare import prepare
+from effnet.sources.build import build_shards
 
 
 def main():
     params = recipe.load()
-    prepare(params.data, "data/prepared", params.model.class_num)
+    build_shards(params.data, "data/prepared", params.model.class_num)
 
 
 if __name__ == "__main__":

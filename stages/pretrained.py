@@ -10,7 +10,9 @@ Names are the rows of effnet/weights.yaml. model.pretrained may also be the path
 import argparse
 from pathlib import Path
 
-from effnet import checkpoint, errors, pretrained, recipe
+from effnet.network import checkpoint
+from effnet import errors, recipe
+from effnet.weights import pretrained
 
 CACHE = "data/raw/weights"
 

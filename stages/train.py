@@ -1,87 +1,84 @@
-"""Stage 2: shards -> models/effnet.ckpt (the final weights), models/checkpoints (to resume from) and the training's curves."""
+"""Shards -> models/effnet.ckpt (the final weights), models/checkpoints (to resume from) and the training's curves.
 
-import argparse
+Exit code 75: SIGTERM stopped it, the state is saved; run it again to go on. The environment says what to do about a run under
+other code that is there already: CONTINUE=1 goes on with it, ANEW=1 trains from the beginning.
+"""
+
 import contextlib
-import shlex
+import os
 import signal
 
-from effnet import checkpoint, device, errors, identity, launch, pretrained, provenance, recipe
-from effnet.data.shards import Dataset
-from effnet.device_errors import explained
-from effnet.files import sha256, write_json
-from effnet.train import train
+from effnet import errors, recipe
+from effnet.devices import launch, machine
+from effnet.devices.messages import explained
+from effnet.evaluation.evaluator import Evaluator
+from effnet.files import sha256
+from effnet.network import checkpoint, device
+from effnet.network.ranks import join
+from effnet.results import metrics, provenance
+from effnet.results.curves import curves, write_summary
+from effnet.shards.dataset import Dataset
+from effnet.training import identity, runs, start
+from effnet.training.loop import train
 
 START = "models/start/start.ckpt"  # stage `pretrained` puts it there
-EXIT_STOPPED = 75  # SIGTERM: the state is saved, run again to go on (EX_TEMPFAIL of sysexits.h)
+CHECKPOINTS = "models/checkpoints"
+EXIT_STOPPED = 75  # EX_TEMPFAIL of sysexits.h
 
 
 def main():
-    from dvclive import Live
+    params = recipe.load()
+    settings = params.train
+    if settings.device_num > 1 and not launch.inside():
+        machine.check(settings.device_target, settings.device_num)
+        return launch.run(launch.command("stages.train", settings.device_num))
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--nodes", type=int, default=1, help="machines that train together")
-    parser.add_argument("--node-rank", type=int, default=0, help="which of them this one is, from 0")
-    parser.add_argument("--master", default="127.0.0.1", help="address of machine 0")
-    parser.add_argument("--port", type=int, default=0, help="port of machine 0; default: a free one, or 8118 with several machines")
-    parser.add_argument("--dry-run", nargs="?", const="params.yaml", metavar="RECIPE", help="only print what would be run for this recipe")
-    args = parser.parse_args()
-    params = recipe.load(args.dry_run or "params.yaml")
-    ranks = params.train.device_num
-    if (ranks > 1 or args.dry_run) and not launch.inside():
-        command = launch.command("stages/train.py", ranks, args.nodes, args.node_rank, args.master, args.port)
-        if args.dry_run:
-            print(shlex.join(command if ranks > 1 else ["python", "stages/train.py"]))
-            return 0
-        device.check(params.train.device_target, ranks // args.nodes)
-        return launch.run(command)
-    device.start(params.train.device_target)
-    rank = launch.join(ranks) if ranks > 1 else 0
-    train_set, val_set = Dataset("data/prepared", "train"), Dataset("data/prepared", "val")
-    say = print if rank == 0 else lambda text: None
-    initial, start, source = None, "", "trained here"
-    if params.model.pretrained:
-        initial, meta = pretrained.start(params, START, say)
-        start, source = sha256(START), f"fine-tuned from {meta['source']} ({meta.get('licence', 'own weights')})"
+    device.start(settings.device_target)
+    ranks = join(settings.device_num)
+    first = ranks.rank == 0
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+    train_set, val_set = Dataset("data/prepared", "train"), Dataset("data/prepared", "val")
+    initial, origin, source = starting_weights(params, print if first else lambda text: None)
+    meta = identity.of_model(params, train_set, source)
+    evaluator = Evaluator(meta, params.validation, params.data.workers, ranks)
 
-    live_or_none = Live("metrics/train", report=None, save_dvc_exp=False, dvcyaml=None) if rank == 0 else contextlib.nullcontext()
-    with explained(params, device.memory(params.train.device_target)), live_or_none as live:
+    def validate(weights):
+        return metrics.summarize(metrics.results(evaluator(weights, val_set, show=False), val_set.labels))
 
-        def on_epoch(record):
-            if rank > 0:
-                return
-            live.step = record["epoch"]
-            for name, value in record.items():
-                if name not in ("epoch", "seconds"):
-                    live.log_metric(name, value)
-            live.make_summary()
-
-        done = train(
-            params, train_set, val_set, "models/checkpoints", identity.of_run(params, train_set, start), rank, ranks, initial,
-            say, on_epoch=on_epoch, stop=lambda: bool(stopped),
-        )  # fmt: skip
+    with contextlib.ExitStack() as held:
+        held.enter_context(explained(params, machine.memory(settings.device_target)))
+        log = lambda record: None  # noqa: E731
+        if first:
+            held.enter_context(runs.alone(CHECKPOINTS))
+            log = held.enter_context(curves("metrics/train"))
+        wish = next((wish for wish in ("anew", "continue") if os.environ.get(wish.upper())), "")
+        run = runs.Run(CHECKPOINTS, identity.of_run(params, train_set, origin), settings.keep_checkpoint_max, ranks, wish)
+        done = train(params, train_set, run, validate, initial, log, lambda: bool(stopped))
     if done is None:
         print("stopped by SIGTERM; the state is saved, run again to go on")
         return EXIT_STOPPED
-    if rank > 0:
-        return 0
-    weights, place = done
-    checkpoint.save_model("models/effnet.ckpt", weights, identity.of_model(params, train_set, source))
-    last = place.history[-1]
-    write_json(
-        "metrics/train.json",
-        {
-            "epoch": last["epoch"],
-            "loss": last["loss"],
-            "images_per_second": sum(r["images_per_second"] for r in place.history) / len(place.history),
-            "best_top1": place.best_top1,
-        },
-    )
-    seconds = sum(r["seconds"] for r in place.history)
-    images = sum(r["images_per_second"] * r["seconds"] for r in place.history)
-    provenance.write("metrics/provenance/train.json", params, train_set, seconds, images)
+    if first:
+        write_results(*done, run, meta, train_set, settings)
     return 0
+
+
+def starting_weights(params, say):
+    """(weights or None, digest of their file, where they come from in words)."""
+    if not params.model.pretrained:
+        return None, "", "trained here"
+    weights, meta = start.load(params, START, say)
+    return weights, sha256(START), f"fine-tuned from {meta['source']} ({meta.get('licence', 'own weights')})"
+
+
+def write_results(weights, place, run, meta, train_set, settings):
+    checkpoint.save("models/effnet.ckpt", weights, meta)
+    write_summary("metrics/train.json", place.history, place.best_top1)
+    seconds = sum(record["seconds"] for record in place.history)
+    images = sum(record["images_per_second"] * record["seconds"] for record in place.history)
+    where = {"target": settings.device_target, "number": settings.device_num}
+    more = {"continued": run.continued} if run.continued else {}
+    provenance.write("metrics/provenance/train.json", meta, train_set, seconds, images, where, **more)
 
 
 if __name__ == "__main__":

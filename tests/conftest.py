@@ -83,7 +83,7 @@ def finished(tmp_path_factory):
 
 def _built(name, **options):
     """A build folder that stays between runs of the tests: cmake remakes only what changed. Skips where a package is missing."""
-    from effnet.infer310 import build
+    from effnet.runtimes.infer310 import build
 
     headers = ("jpeglib.h", "nlohmann/json.hpp", "doctest/doctest.h")
     missing = [tool for tool in ("cmake", "c++") if not shutil.which(tool)]
@@ -95,7 +95,7 @@ def _built(name, **options):
 
 def _mindspore_lite():
     from effnet.errors import InputError
-    from effnet.infer310 import mindspore_lite
+    from effnet.runtimes.infer310 import mindspore_lite
 
     try:
         return mindspore_lite(), ""

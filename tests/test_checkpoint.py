@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from effnet import checkpoint
+from effnet.network import checkpoint
 from effnet.errors import InputError
 
 ARRAYS = {"stem.conv.weight": np.arange(5000, dtype=np.float32).reshape(50, 100), "scalar": np.float32(3).reshape(())}

@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy.stats import binomtest
 
-from effnet import compare
+from effnet.comparison import paired as compare
 from effnet.errors import InputError
 
 HEAD = ["name,actual,predicted,confidence,loss"]

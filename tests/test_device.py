@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from effnet import cuda
-from effnet.device_errors import explained, message_for, picture_bytes
+from effnet.devices import cuda
+from effnet.devices.messages import explained, message_for, picture_bytes
 from effnet.errors import InputError
 from effnet.recipe import load
 from tests.conftest import ROOT

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from effnet import cuda, device, doctor
+from effnet.devices import cuda, machine
+from effnet import doctor
 from tests.conftest import ROOT
 
 PLUGIN = device.mindspore_folder() / "lib/plugin/libmindspore_gpu.so.11.6"

@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from effnet.data import download
-from effnet.data.prepare import prepare
-from effnet.data.shards import Dataset
+from effnet import download
+from effnet.sources.build import build_shards
+from effnet.shards.dataset import Dataset
 from effnet.errors import InputError
 from tests.pictures import jpeg, settings
 

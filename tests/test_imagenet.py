@@ -10,11 +10,11 @@ from PIL import Image
 from scipy.io import savemat
 
 from tests.conftest import SHARED
-from effnet.data import imagenet
+from effnet.sources import imagenet
 from effnet.data.loader import eval_batches
-from effnet.data.prepare import prepare
+from effnet.sources.build import build_shards
 from effnet.data.presets import eval_preset
-from effnet.data.shards import Dataset
+from effnet.shards.dataset import Dataset
 from effnet.errors import InputError
 from effnet.recipe import Evaluate
 from tests.pictures import contents, jpeg, odd, settings

@@ -5,10 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from effnet import checkpoint, device, export, infer310, onnx, parity, predict, pretrained, quantize
+from effnet.network import checkpoint
+from effnet.devices import machine
+from effnet.mindir import write as export
+from effnet.runtimes import infer310, onnx_runtime as onnx, int8 as quantize
+from effnet.comparison import parity
+from effnet.cli import predict
+from effnet.weights import pretrained
 from effnet.errors import InputError
 from effnet.files import write_json
-from effnet.mindir import to_version_1
+from effnet.mindir.version_1 import to_version_1
 from tests.conftest import ROOT
 
 REFERENCE_TOP1 = {"lite0": 0.89, "lite2": 0.91}  # of PyTorch on these hundred pictures

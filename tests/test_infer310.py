@@ -1,6 +1,6 @@
 """effnet310, the C++ application: bytes as Pillow's, logits as MindSpore's, damage survived, refusals of one sentence."""
 
-from effnet import device  # noqa: F401  before mindspore
+from effnet.devices import machine  # noqa: F401  before mindspore
 
 import io
 import json
@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from effnet import infer310
+from effnet.runtimes import infer310
 from effnet.errors import InputError
 from effnet.files import write_json
-from effnet.metrics import results
-from effnet.mindir import to_version_1
-from effnet.model import initial_weights
-from effnet.network import EfficientNet, load_weights
+from effnet.results.metrics import results
+from effnet.mindir.version_1 import to_version_1
+from effnet.arch.initial import initial_weights
+from effnet.network.efficientnet import EfficientNet, load_weights
 from tests import pictures
 from tests.conftest import SHARED
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from effnet import info
+from effnet.arch import layers as info
 from effnet.errors import InputError
-from effnet.model import VARIANTS
+from effnet.arch.family import VARIANTS
 
 # variant: parameters, FLOPs. Parameters: torchvision's `num_params` (B0-B7) and the published Lite weights' own tensors.
 # FLOPs: Tan & Le 2019, table 2, and the README of tensorflow/tpu's efficientnet/lite.
@@ -54,7 +54,7 @@ def test_the_head_counts_its_own_classes():
 
 @pytest.mark.parametrize("variant", ["efficientnet_b2", "efficientnet_lite1"])
 def test_shapes_are_the_networks(variant):
-    from effnet.network import EfficientNet
+    from effnet.network.efficientnet import EfficientNet
 
     net = EfficientNet(variant, 7)
     net.update_parameters_name()

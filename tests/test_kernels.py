@@ -8,14 +8,15 @@ import sys
 import numpy as np
 import pytest
 
-from effnet import device
+from effnet.devices import machine
 
 device.start("CPU")
 
 import mindspore as ms  # noqa: E402
 
-from effnet import kernels, native, network  # noqa: E402
-from effnet.export import to_mindspore  # noqa: E402
+from effnet.network import operators as kernels, efficientnet as network  # noqa: E402
+from effnet import native  # noqa: E402
+from effnet.mindir.write import to_mindspore  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not kernels.usable(), reason="the operators are for x86-64")

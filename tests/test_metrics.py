@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, top_k_accuracy_score
 
-from effnet import metrics
+from effnet.results import metrics
 
 
 def test_summary_equals_scikit_learn():

@@ -1,6 +1,6 @@
 """Version 1 of a MINDIR: every operator let through is answered by MindSpore Lite as by MindSpore, every other is refused by name."""
 
-from effnet import device  # noqa: F401  before mindspore
+from effnet.devices import machine  # noqa: F401  before mindspore
 
 import mindspore as ms
 import numpy as np
@@ -9,10 +9,10 @@ from mindspore import mint, nn, ops
 from mindspore.train.mind_ir_pb2 import ModelProto
 from PIL import Image
 
-from effnet import infer310
+from effnet.runtimes import infer310
 from effnet.errors import InputError
 from effnet.files import write_json
-from effnet.mindir import NOTHING, OPERATORS, ORDERING, to_version_1
+from effnet.mindir.version_1 import NOTHING, OPERATORS, ORDERING, to_version_1
 
 SIDE, PICTURES = 8, 3
 ms.set_context(mode=ms.GRAPH_MODE)
@@ -206,8 +206,8 @@ def test_other_operators_are_refused_by_name(operator, tmp_path):
 
 @pytest.mark.parametrize("batch", [None, 2])
 def test_mindspore_reads_version_1_with_no_difference(batch, tmp_path):
-    from effnet.network import EfficientNet, load_weights
-    from effnet.model import initial_weights
+    from effnet.network.efficientnet import EfficientNet, load_weights
+    from effnet.arch.initial import initial_weights
 
     net = EfficientNet("efficientnet_toy", 10)
     net.update_parameters_name()

@@ -4,18 +4,19 @@ import numpy as np
 import onnx
 import pytest
 
-from effnet import device
+from effnet.devices import machine
 from effnet.errors import InputError
-from effnet.model import initial_weights
-from effnet.onnx import Model
+from effnet.arch.initial import initial_weights
+from effnet.runtimes.onnx_runtime import Model
 from tests.peers.reference import shapes_of
 
 device.start("CPU")
 
 import mindspore as ms  # noqa: E402
 
-from effnet import export, network  # noqa: E402
-from effnet.model import plan  # noqa: E402
+from effnet.mindir import write as export  # noqa: E402
+from effnet.network import efficientnet as network  # noqa: E402
+from effnet.arch.family import plan  # noqa: E402
 
 
 def meta(variant="efficientnet_toy", padding="same"):

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from effnet import info
-from effnet.model import initial_weights
+from effnet.arch import layers as info
+from effnet.arch.initial import initial_weights
 
 EPS = 1e-3  # ours
 # library, variant, padding, image size: odd and even sizes pad differently
@@ -36,7 +36,7 @@ def random_weights(variant, class_num):
 def our_logits(variant, padding, weights, images, training=False):
     import mindspore as ms
 
-    from effnet.network import EfficientNet, load_weights
+    from effnet.network.efficientnet import EfficientNet, load_weights
 
     ms.set_context(mode=ms.GRAPH_MODE)
     net = EfficientNet(variant, len(weights["classifier.bias"]), padding)

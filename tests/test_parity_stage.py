@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from effnet import parity
+from effnet.comparison import parity
 from effnet.errors import InputError
 
 NAMES = [f"ant/{i}.JPEG" for i in range(4)]

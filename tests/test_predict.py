@@ -8,8 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from effnet import checkpoint, export, predict
-from effnet.__main__ import main
+from effnet.network import checkpoint
+from effnet.mindir import write as export
+from effnet.cli import predict
+from effnet.cli.main import main
 from effnet.errors import InputError
 from tests.conftest import ROOT
 from tests.pictures import jpeg

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
 
-from effnet.data import pack
-from effnet.data.folder import shuffled
-from effnet.data.picture import problem, shrink
-from effnet.data.prepare import prepare
-from effnet.data.shards import Dataset
+from effnet.sources import pack
+from effnet.sources.folder import shuffled
+from effnet.sources.picture import problem, shrink
+from effnet.sources.build import build_shards
+from effnet.shards.dataset import Dataset
 from effnet.errors import InputError
 from tests.pictures import contents, jpeg, odd, settings, tree
 
 CHILD = """
 import sys
-from effnet.data.prepare import prepare
+from effnet.sources.build import build_shards
 from effnet.errors import run
 
 from tests.pictures import settings

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from effnet import pretrained
+from effnet.weights import pretrained
 from effnet.errors import InputError
-from effnet.model import VARIANTS
+from effnet.arch.family import VARIANTS
 from effnet.recipe import Evaluate
 from tests.test_weights import given
 
@@ -145,7 +145,7 @@ def test_the_stage_writes_a_checkpoint(tmp_path):
     command = [sys.executable, stage, "timm_tf_b0", "--file", "mine.npz"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("models/pretrained/timm_tf_b0.ckpt: efficientnet_b0 from mine.npz (Apache-2.0)"), done.stderr
-    from effnet.checkpoint import load_model
+    from effnet.network.checkpoint import load_model
 
     weights, meta = load_model(tmp_path / "models/pretrained/timm_tf_b0.ckpt", "efficientnet_b0", 1000)
     assert meta["class_ids"][999] == "n15075141" and weights["classifier.bias"].shape == (1000,)

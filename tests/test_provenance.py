@@ -44,7 +44,7 @@ def test_edits_are_named_but_not_our_own_outputs(project):
 
 
 def test_outside_git_there_is_no_revision(tmp_path, monkeypatch):
-    from effnet import provenance
+    from effnet.results import provenance
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 import pytest
 
-from effnet import export
+from effnet.mindir import write as export
 from effnet.errors import InputError
-from effnet.onnx import Model
-from effnet.quantize import calibration_pictures, to_int8
+from effnet.runtimes.onnx_runtime import Model
+from effnet.runtimes.int8 import calibration_pictures, to_int8
 from effnet.recipe import Evaluate
 from tests import pictures as made
 from tests.test_onnx import meta, random_weights

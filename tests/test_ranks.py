@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from effnet import device, launch
+from effnet.devices import machine, launch
 from tests import two_ranks
 from tests.conftest import ROOT
 

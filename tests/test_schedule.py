@@ -5,7 +5,7 @@ import math
 import pytest
 
 from effnet.recipe import load
-from effnet.schedule import learning_rate
+from effnet.training.schedule import learning_rate
 
 BASE = {"epoch_size": 10, "warmup_epochs": 2.0, "lr_init": 0.0, "lr_max": 1.0, "lr_end": 0.1}
 

@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from effnet import device
+from effnet.devices import machine
 from effnet.data.loader import Batch
-from effnet.model import keep_rates, plan
+from effnet.arch.family import keep_rates, plan
 from effnet.recipe import load
 from tests.peers import reference
 
@@ -15,7 +15,8 @@ device.start(os.environ.get("EFFNET_TEST_DEVICE", "CPU"))  # bench/gpu.py runs t
 
 import mindspore as ms  # noqa: E402
 
-from effnet import network, step as steps  # noqa: E402
+from effnet.network import efficientnet as network  # noqa: E402
+from effnet.training import step as steps  # noqa: E402
 
 
 def changed(recipe, section, **values):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from effnet import tensors
+from effnet.weights import tensors
 from effnet.errors import InputError
 
 STORED = Path(__file__).parent / "data"  # zip.pth and legacy.pth were written by torch 2.13

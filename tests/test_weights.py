@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from effnet import info
+from effnet.arch import layers as info
 from effnet.errors import InputError
-from effnet.weights import convert, fit_head, theirs
+from effnet.weights.convert import convert, fit_head, theirs
 from tests.test_parity import random_weights
 
 B0 = "efficientnet_b0"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from effnet import device, launch
+from effnet.devices import machine, launch
 from effnet.data.loader import Batch
 from effnet.recipe import load
 from tests.peers import reference
@@ -18,7 +18,8 @@ STEPS = 5
 
 def train(rank, ranks, mode):
     """[weights {name: array} after each step] of this rank; `mode` is how batch normalisation works: at its running statistics, or synchronised."""
-    from effnet import checkpoint, network, step as steps
+    from effnet.network import checkpoint, efficientnet as network
+    from effnet.training import step as steps
 
     recipe, case = load("recipes/smoke.yaml"), reference.Case(rate=2e-4 if mode == "frozen" else 1e-3)
     recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"dropout": 0.0, "drop_connect": 0.0})})

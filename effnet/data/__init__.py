@@ -1,1 +1,1 @@
-"""Pictures: archives and folders -> shards -> batches."""
+"""Shards -> batches: random streams, augmentation, pre-processing, the loader. No MindSpore."""

@@ -14,19 +14,8 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from effnet.errors import InputError
 
-ORDER, SAMPLE, PAIR = range(3)  # what a stream of random numbers is for
 FILL = (128, 128, 128)  # what geometric operations move in, as in the authors' code
 TRANSLATE = 150 / 331  # the paper's 150 pixels were of pictures of 331
-
-
-def philox(seed, purpose, epoch, item=0):
-    """Random bits, a function of the arguments alone: the counter makes streams of 2^128 numbers that never overlap."""
-    return np.random.Philox(key=[seed, purpose], counter=[0, 0, epoch, item])
-
-
-def generator(seed, purpose, epoch, item=0):
-    """NumPy's Generator over `philox`."""
-    return np.random.Generator(philox(seed, purpose, epoch, item))
 
 
 def crop_box(width, height, scale, ratio, rng):

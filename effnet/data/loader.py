@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from effnet.data import augment
+from effnet.data import augment, streams
 from effnet.errors import InputError
 
 CHUNK = 8  # pictures a thread takes at a time: even, so that the two of a pair stay together; small, so that threads end together
@@ -29,15 +29,10 @@ class Batch(NamedTuple):
     indices: np.ndarray  # int64 (N,), places in the data set
 
 
-def epoch_order(count, seed, epoch):
-    """int64 (count,): the order of one epoch. Made of Philox's raw bits, which NumPy keeps the same in all its versions."""
-    return np.argsort(augment.philox(seed, augment.ORDER, epoch).random_raw(count), kind="stable")
-
-
 def train_batches(dataset, preset, batch_size, epoch, seed, mixup=0.0, cutmix=0.0, start_step=0, rank=0, ranks=1, workers=0):
     """Iterate over one epoch's batches: slice `rank` of `ranks` of each global batch of `batch_size` pictures.
 
-    dataset: Dataset of shards.py; preset: of presets.train_preset; mixup, cutmix: alpha of their Beta distribution, 0 is off;
+    dataset: effnet.shards.dataset.Dataset; preset: of presets.train_preset; mixup, cutmix: alpha of their Beta distribution, 0 is off;
     start_step: number of global batches to leave out (a resumed run); workers: threads, 0 for one per core.
     The last, incomplete global batch is left out. Raises InputError for a batch that cannot be split, and for a picture that cannot be
     read, naming it.
@@ -50,7 +45,7 @@ def train_batches(dataset, preset, batch_size, epoch, seed, mixup=0.0, cutmix=0.
         raise InputError(f"mixup and cutmix need an even number of pictures per device, not {share} ({batch_size} over {ranks} devices)")
     if batch_size > len(dataset):
         raise InputError(f"batch size {batch_size} is more than the {len(dataset)} training pictures; choose a smaller one")
-    order = epoch_order(len(dataset), seed, epoch)
+    order = streams.epoch_order(len(dataset), seed, epoch)
     starts = [step * batch_size + rank * share for step in range(start_step, len(dataset) // batch_size)]
 
     def fill(batch, first, a, b):
@@ -59,7 +54,7 @@ def train_batches(dataset, preset, batch_size, epoch, seed, mixup=0.0, cutmix=0.
             picture(dataset, int(batch.indices[i]), lambda data, index: preset(data, epoch, index, out=batch.images[i]))
         for i in range(a, b if mixing else a, 2):
             pair = slice(i, i + 2)
-            rng = augment.generator(seed, augment.PAIR, epoch, (first + i) // 2)
+            rng = streams.generator(seed, streams.PAIR, epoch, (first + i) // 2)
             batch.lam[pair] = augment.mix(batch.images[pair], rng, mixup, cutmix)
             batch.others[pair] = batch.labels[pair][::-1]
 

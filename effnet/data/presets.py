@@ -18,11 +18,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from effnet import native
-from effnet.data import augment
+from effnet.data import augment, streams
 from effnet.errors import InputError
-
-warnings.filterwarnings("ignore", "Corrupt EXIF data", module="PIL")  # a few of ImageNet's; it is not the pixels' fault
-
 
 def train_preset(image_size, recipe, seed):
     """Training pre-processing of `recipe` (recipe.Augment): f(data, epoch, index, out=None) -> uint8 (image_size, image_size, 3).
@@ -36,13 +33,13 @@ def train_preset(image_size, recipe, seed):
 
     def preset(data, epoch, index, out=None):
         out = np.empty((image_size, image_size, 3), np.uint8) if out is None else out
-        rng = augment.generator(seed, augment.SAMPLE, epoch, index)
+        rng = streams.generator(seed, streams.SAMPLE, epoch, index)
         picture = None if native.is_jpeg(data) else decode(data)
         width, height = native.size(data) if picture is None else picture.shape[1::-1]
         box = (0, 0, width, height) if uncropped else augment.crop_box(width, height, recipe.crop_scale, recipe.crop_ratio, rng)
         flip = recipe.hflip > 0 and rng.random() < recipe.hflip
         if picture is None:
-            native.train(data, box, recipe.interpolation, flip, out)
+            native.crop(data, box, recipe.interpolation, flip, out)
         else:
             out[:] = native.resize(picture, image_size, image_size, recipe.interpolation, box)[:, :: -1 if flip else 1]
         if policy or any(recipe.color_jitter):
@@ -67,9 +64,9 @@ def eval_preset(evaluate):
     def preset(data, out=None):
         out = np.empty((crop, crop, 3), np.uint8) if out is None else out
         if native.is_jpeg(data):
-            native.evaluate(data, *how, out)
+            native.center(data, *how, out)
         else:
-            native.evaluate_pixels(decode(data), *how, out)
+            native.center_of_pixels(decode(data), *how, out)
         return out
 
     preset.size = crop
@@ -81,8 +78,10 @@ def decode(data):
     if native.is_jpeg(data):
         return native.decode(data)
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.array(image.convert("RGB"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's about broken EXIF: a few of ImageNet's have it; it is not the pixels' fault
+            with Image.open(io.BytesIO(data)) as image:
+                return np.array(image.convert("RGB"))
     except UnidentifiedImageError:  # its own message names a buffer's address
         raise InputError("of no known picture format" if data else "the file is empty") from None
     except Exception as error:  # Pillow raises almost anything on damaged files: OSError, SyntaxError, ValueError, struct.error ...

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from effnet.pretrained import sources, wheel
+from effnet.weights.pretrained import sources, wheel
 from tests.peers.nets import _torchvision
 
 

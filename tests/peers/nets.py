@@ -47,7 +47,7 @@ def put(net, library, variant, weights):
     """Give the network `weights`, which are under our names."""
     import torch
 
-    from effnet.weights import theirs
+    from effnet.weights.convert import theirs
 
     names = theirs(variant, library.removesuffix("_tf"))
     state = {name: torch.from_numpy(weights[ours]).reshape(net.state_dict()[name].shape) for ours, name in names.items()}
@@ -66,7 +66,7 @@ def keras_net(variant, image_size, path, seed=0):
     import keras
     from keras.src.applications.efficientnet import EfficientNet  # the public functions cannot switch dropout off
 
-    from effnet.model import VARIANTS
+    from effnet.arch.family import VARIANTS
 
     keras.utils.set_random_seed(seed)
     row, quiet = VARIANTS[variant], {"dropout_rate": 0.0, "drop_connect_rate": 0.0}

@@ -146,7 +146,8 @@ def digest(weights):
 
 def toy():
     """(plan, initial weights, names of the trainable ones) of the toy variant; weights from shapes alone, as effnet makes them."""
-    from effnet.model import initial_weights, plan
+    from effnet.arch.initial import initial_weights
+    from effnet.arch.family import plan
 
     sizes = plan("efficientnet_toy")
     shapes = shapes_of(sizes, CLASSES)

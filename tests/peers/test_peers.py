@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from effnet import tensors, weights
+from effnet.weights import tensors, convert as weights
 from tests.peers.nets import bn_eps, keras_net, tensors_of, torch_net
 from tests.test_parity import EPS, assert_same, our_logits, pictures
 

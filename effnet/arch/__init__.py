@@ -1,0 +1,1 @@
+"""The family as tables and arithmetic: sizes, layers, parameter names and shapes, initial values. No framework."""

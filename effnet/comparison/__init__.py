@@ -1,0 +1,1 @@
+"""Are two runtimes alike? Is one model better than another?"""

@@ -1,0 +1,1 @@
+"""The ONNX file, written straight from weights. No MindSpore."""

@@ -1,0 +1,35 @@
+"""C sources compiled for this machine the first time they are wanted: into the user's cache, under a name that is a digest of all that
+decides the library, so that it is never a stale one and serves every checkout.
+"""
+
+import hashlib
+import os
+import platform
+import shlex
+import subprocess
+from pathlib import Path
+
+from effnet.errors import InputError
+from effnet.files import aside
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "effnet"
+# No contraction to fused multiply-add: weights are computed in double, and must be the same on every processor.
+FLAGS = ["-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=off", "-fopenmp", "-Wno-psabi"]
+
+
+def shared_library(folder, libraries=("-lm",)):
+    """Path of `folder`'s C sources as a shared library, compiled if it is not there yet. Raises InputError if that fails."""
+    sources = sorted(Path(folder).glob("*.[ch]"))
+    command = [*shlex.split(os.environ.get("CC", "cc")), *FLAGS]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
+    digest.update(" ".join([*command, *libraries, platform.machine()]).encode())
+    library = CACHE / f"{Path(folder).name}-{digest.hexdigest()[:16]}.so"
+    if not library.exists():
+        try:
+            with aside(library) as made:
+                command += [*(str(path) for path in sources if path.suffix == ".c"), "-o", str(made), *libraries]
+                subprocess.run(command, check=True, capture_output=True, text=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            errors = [line for line in (getattr(error, "stderr", None) or "").splitlines() if "error" in line] or [str(error)]
+            raise InputError(f"{folder}: cannot compile it ({errors[0]}); install gcc and libjpeg-dev") from None
+    return library

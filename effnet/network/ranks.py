@@ -1,0 +1,34 @@
+"""The processes that train together, one a device."""
+
+from collections import namedtuple
+
+import mindspore as ms
+import numpy as np
+from mindspore import ops
+from mindspore.communication import get_group_size, get_rank, init
+
+from effnet.errors import InputError
+
+Ranks = namedtuple("Ranks", "rank count")  # this process's number, and how many there are
+ALONE = Ranks(0, 1)
+
+
+def join(count):
+    """In each process: join the others. Returns its `Ranks`. Raises InputError if the number of processes is not `count`."""
+    if count == 1:
+        return ALONE
+    init()
+    if get_group_size() != count:
+        raise InputError(f"train.device_num: {count}, but {get_group_size()} processes were started")
+    ms.set_auto_parallel_context(parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True, device_num=count)
+    return Ranks(get_rank(), count)
+
+
+def total(array, ranks):
+    """The sum of a float32 array over all ranks, on each of them (the CPU's AllReduce knows no integers)."""
+    return ops.AllReduce()(ms.Tensor(np.asarray(array, np.float32))).asnumpy() if ranks.count > 1 else array
+
+
+def wait_for_all(ranks):
+    """Return when every rank has come here."""
+    total([0.0], ranks)

@@ -1,0 +1,29 @@
+"""A training's curves, epoch by epoch, as files that DVC plots."""
+
+import contextlib
+
+from effnet.files import write_json
+
+
+@contextlib.contextmanager
+def curves(folder):
+    """f(record) that adds an epoch's record to `folder`/plots/metrics/*.tsv and metrics.json, as dvclive writes them."""
+    from dvclive import Live  # half a second to import
+
+    with Live(folder, report=None, save_dvc_exp=False, dvcyaml=None) as live:
+
+        def log(record):
+            live.step = record["epoch"]
+            for name, value in record.items():
+                if name not in ("epoch", "seconds"):
+                    live.log_metric(name, value)
+            live.make_summary()
+
+        yield log
+
+
+def write_summary(path, history, best_top1):
+    """The training in four figures, from the records of its epochs."""
+    rates = [record["images_per_second"] for record in history]
+    last = {name: history[-1][name] for name in ("epoch", "loss")}
+    write_json(path, last | {"images_per_second": sum(rates) / len(rates), "best_top1": best_top1})

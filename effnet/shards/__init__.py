@@ -1,0 +1,1 @@
+"""The format of prepared pictures, and its reader."""

@@ -1,0 +1,1 @@
+"""Digits, folders, archives, downloads -> shards: what `prepare` runs."""

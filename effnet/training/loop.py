@@ -1,0 +1,112 @@
+"""The training loop, to be read top to bottom.
+
+    make demo                      the whole pipeline on the embedded digits
+    make train-cpu                 the recipe in force
+    make train-ascend8             the original's recipe on eight NPUs
+
+A step is a pure function of (state, batch, masks, scale, rate), and batch and masks of (seed, epoch, step): so a run that was
+killed and started again from a checkpoint ends with the same bytes as one that never stopped.
+"""
+
+import time
+
+import numpy as np
+
+from effnet.data.loader import train_batches
+from effnet.data.presets import train_preset
+from effnet.network import efficientnet
+from effnet.progress import bar
+from effnet.training import step as steps
+from effnet.training.frozen import train_classifier
+from effnet.training.place import FIRST_SCALE, Place
+from effnet.training.schedule import ema_decay, learning_rate
+
+STEPS_AHEAD = 50  # that a device may be given before we look at their losses
+
+
+def train(recipe, train_set, run, validate, initial=None, on_epoch=lambda record: None, stop=lambda: False):
+    """Train to the end of the recipe, going on from what `run` (effnet/training/runs.py) has kept.
+
+    validate   f(weights {name: array}) -> {"loss", "top1", "top5"}, asked after each epoch
+    initial    weights that a new run starts from; random ones if None
+    on_epoch   gets each epoch's record, those of a resumed run first
+    stop       asked after each step; once it is true the state is saved and None returned, and the run can go on later
+
+    Returns (weights {name: array}, Place). Raises InputError for a loss that is not finite, naming the step; the last good
+    checkpoint stays.
+    """
+    settings, ranks, batch_size = recipe.train, run.ranks, recipe.data.batch_size
+    net = efficientnet.create(recipe.model, settings.seed, settings.sync_bn and ranks.count > 1, settings.amp_level)
+    if initial:
+        efficientnet.load_weights(net, initial)
+    step, state = steps.create(net, net.trainable_params(), recipe, ranks)
+    place = run.take_up(state) or Place(scale=settings.loss_scale or FIRST_SCALE)
+    for record in place.history:
+        on_epoch(record)
+
+    per_epoch, dynamic = len(train_set) // batch_size, settings.loss_scale == 0
+    look_at_once = dynamic or settings.device_target == "CPU"  # at each loss; a device that computes by itself would wait for us
+    while place.epoch < settings.epoch_size:
+        began, first, pending = time.perf_counter(), place.updates, []
+        rate = learning_rate(max(0, place.updates - 1), per_epoch, settings)
+        if place.epoch < settings.freeze_epochs:  # all of them at once
+            loss, rate = train_classifier(recipe, net, state, train_set), 0.0
+            place.epoch, place.updates = settings.freeze_epochs - 1, settings.freeze_epochs * per_epoch
+        else:
+            for batch in batches(recipe, train_set, place, ranks):
+                rate = learning_rate(place.updates, per_epoch, settings)
+                masks = steps.keep_masks(recipe, place.epoch, place.step, ranks)
+                pending.append((place.step, step(batch, masks, place.scale, rate, ema_decay(place.updates, settings))))
+                place.step, place.updates = place.step + 1, place.updates + 1
+                stopping = stop()
+                every = settings.save_checkpoint_steps
+                saving = stopping or (every and place.updates % every == 0)
+                if look_at_once or saving or len(pending) == STEPS_AHEAD:
+                    place.settle(pending, rate, dynamic)
+                if saving:
+                    run.save(state, place)
+                if stopping:
+                    return None
+            place.settle(pending, rate, dynamic)
+            loss = place.loss_sum / per_epoch
+        seconds = time.perf_counter() - began
+        weights = final_weights(state, settings, ranks)
+        place.end_epoch(loss, validate(weights), rate, (place.updates - first) * batch_size, seconds)
+        on_epoch(place.history[-1])
+        run.say(place.line(batch_size))
+        run.keep_best(weights, place)
+        if place.epoch % settings.save_checkpoint_epochs == 0 or place.epoch in (settings.freeze_epochs, settings.epoch_size):
+            run.save(state, place)
+    return final_weights(state, settings, ranks), place
+
+
+def batches(recipe, train_set, place, ranks):
+    """What is left of the epoch's batches, this rank's share of each, under a bar that shows the mean loss so far."""
+    settings, data, augment = recipe.train, recipe.data, recipe.augment
+    total = len(train_set) // data.batch_size * data.batch_size
+    with bar(total=total, what=f"epoch {place.epoch + 1}/{settings.epoch_size}", disable=ranks.rank > 0) as progress:
+        progress.update(place.step * data.batch_size)
+        for batch in train_batches(
+            train_set,
+            train_preset(recipe.model.image_size, augment, settings.seed),
+            data.batch_size,
+            place.epoch,
+            settings.seed,
+            augment.mixup,
+            augment.cutmix,
+            start_step=place.step,
+            rank=ranks.rank,
+            ranks=ranks.count,
+            workers=data.workers,
+        ):
+            yield batch
+            progress.update(data.batch_size)
+            progress.set_postfix(loss=f"{place.loss_sum / place.step:.3f}", refresh=False)
+
+
+def final_weights(state, settings, ranks):
+    """The network's weights in `state`: the average ones where the recipe keeps an average."""
+    steps.share_statistics(state, ranks)
+    prefix = "ema." if settings.ema_decay > 0 else ""
+    ours = tuple(prefix + part for part in ("stem.", "blocks.", "head.", "classifier."))
+    return {p.name.removeprefix(prefix): np.array(p.asnumpy()) for p in state if p.name.startswith(ours)}

@@ -1,0 +1,116 @@
+"""Optimizers as one update of all parameters: what the recipe's `train.opt` names. The learning rate comes in with each step.
+
+Weight decay acts on everything but batch normalisation's scale and shift, as in tensorflow/tpu and in the original.
+Each rule is mapped over the parameters with HyperMap: written as Python loops, the 300 updates of B2 take half a minute to compile.
+"""
+
+import mindspore as ms
+from mindspore import nn, ops
+
+_rmsprop, _sgd, _adamw = (ops.MultitypeFuncGraph(name) for name in ("rmsprop", "sgd", "adamw"))
+
+
+@_rmsprop.register("Number", "Number", "Number", "Tensor", "Tensor", "Number", "Tensor", "Tensor", "Tensor", "Tensor")
+def _(rho, mu, eps, lr, factor, decay, w, square, moment, grad):
+    # by hand: ApplyRMSProp's CPU kernel rounds differently with the number of threads, which MindSpore picks by timing them
+    grad = grad * factor + decay * w if decay > 0 else grad * factor
+    s = rho * square + (1 - rho) * ops.square(grad)
+    m = mu * moment + lr * grad / ops.sqrt(s + eps)
+    ops.assign(square, s)
+    ops.assign(moment, m)
+    return ops.assign(w, w - m)
+
+
+@_sgd.register("Number", "Tensor", "Tensor", "Number", "Tensor", "Tensor", "Tensor")
+def _(mu, lr, factor, decay, w, moment, grad):
+    grad = grad * factor + decay * w if decay > 0 else grad * factor
+    new = mu * moment + grad  # by hand: ApplyMomentum's CPU kernel ignores use_nesterov
+    ops.assign(moment, new)
+    return ops.assign(w, w - lr * (grad + mu * new))
+
+
+@_adamw.register("Number", "Number", "Number", "Tensor", "Tensor", "Tensor", "Tensor", "Number", "Tensor", "Tensor", "Tensor", "Tensor")
+def _(beta1, beta2, eps, power1, power2, lr, factor, decay, w, first, second, grad):
+    # by hand: MindSpore's Adam adds epsilon before the bias correction, the paper and PyTorch after it
+    grad = grad * factor
+    m, v = beta1 * first + (1 - beta1) * grad, beta2 * second + (1 - beta2) * ops.square(grad)
+    ops.assign(first, m)
+    ops.assign(second, v)
+    step = (m / (1 - power1)) / (ops.sqrt(v / (1 - power2)) + eps)
+    return ops.assign(w, w * (1 - lr * decay) - lr * step)
+
+
+class Optimizer(nn.Cell):
+    """What all have in common: the parameters, how much each decays, and one state of each kind per parameter."""
+
+    def __init__(self, parameters, train, **kinds):
+        super().__init__(auto_prefix=False)
+        self.parameters = ms.ParameterTuple(parameters)
+        self.decay = tuple(0.0 if p.name.endswith((".gamma", ".beta")) else train.weight_decay for p in parameters)
+        for kind, value in kinds.items():
+            setattr(self, kind, states(parameters, kind, value))
+        self.map = ops.HyperMap()
+
+
+class RMSProp(Optimizer):
+    """TensorFlow's RMSProp: s = d s + (1 - d) g^2, m = mu m + lr g / sqrt(s + eps), w = w - m; s starts at one.
+
+    Source: tensorflow/core/kernels/training_ops.cc ApplyRMSProp; tf.train.RMSPropOptimizer initialises the mean square with ones.
+    """
+
+    def __init__(self, parameters, train):
+        super().__init__(parameters, train, mean_square="ones", moment="zeros")
+        self.rho, self.momentum, self.eps = train.rms_decay, train.momentum, train.opt_eps
+
+    def construct(self, grads, factor, lr):
+        rule = ops.partial(_rmsprop, self.rho, self.momentum, self.eps, lr, factor)
+        return self.map(rule, self.decay, self.parameters, self.mean_square, self.moment, grads)
+
+
+class SGD(Optimizer):
+    """Nesterov momentum: m = mu m + g, w = w - lr (g + mu m)."""
+
+    def __init__(self, parameters, train):
+        super().__init__(parameters, train, moment="zeros")
+        self.momentum = train.momentum
+
+    def construct(self, grads, factor, lr):
+        return self.map(ops.partial(_sgd, self.momentum, lr, factor), self.decay, self.parameters, self.moment, grads)
+
+
+class AdamW(Optimizer):
+    """Adam with bias correction and decoupled weight decay: w = w (1 - lr wd) before Adam's step.
+
+    Source: Loshchilov & Hutter, https://arxiv.org/abs/1711.05101; beta 1 is `momentum`, beta 2 `rms_decay`.
+    """
+
+    def __init__(self, parameters, train):
+        super().__init__(parameters, train, moment="zeros", second_moment="zeros")
+        self.beta1, self.beta2, self.eps = train.momentum, train.rms_decay, train.opt_eps
+        self.power1 = ms.Parameter(ms.Tensor(1.0, ms.float32), name="beta1_power", requires_grad=False)
+        self.power2 = ms.Parameter(ms.Tensor(1.0, ms.float32), name="beta2_power", requires_grad=False)
+
+    def construct(self, grads, factor, lr):
+        power1, power2 = self.power1 * self.beta1, self.power2 * self.beta2
+        ops.assign(self.power1, power1)
+        ops.assign(self.power2, power2)
+        rule = ops.partial(_adamw, self.beta1, self.beta2, self.eps, power1, power2, lr, factor)
+        return self.map(rule, self.decay, self.parameters, self.moment, self.second_moment, grads)
+
+
+OPTIMIZERS = {"rmsprop": RMSProp, "sgd": SGD, "adamw": AdamW}
+
+
+def create(parameters, train):
+    """The optimizer of the recipe's `train` section over `parameters`: optimizer(grads, factor, lr) updates them by grads * factor."""
+    return OPTIMIZERS[train.opt](list(parameters), train)
+
+
+def states(parameters, prefix, value):
+    """One state per parameter, named `prefix.NAME`, filled with "zeros", "ones" or (None) the parameter's own value."""
+    clones = []
+    for p in parameters:
+        clone = p.clone() if value is None else p.clone(value)
+        clone.name, clone.requires_grad = f"{prefix}.{p.name}", False
+        clones.append(clone)
+    return ms.ParameterTuple(clones)

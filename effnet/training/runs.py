@@ -1,0 +1,144 @@
+"""A training's checkpoints: kept, pruned, locked, and taken up only by the run that they are of."""
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import re
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+from effnet.errors import InputError
+from effnet.network import checkpoint
+from effnet.network.ranks import ALONE, wait_for_all
+from effnet.training.identity import difference
+from effnet.training.place import Place
+from effnet.training.step import share_statistics
+
+HOUR = 3600  # seconds of training that are not thrown away unasked
+WAYS_ON = "CONTINUE=1 goes on all the same and records it, ANEW=1 trains from the beginning"
+
+
+class Run:
+    """The training that keeps its checkpoints in `folder`: step-N.ckpt to go on from, best.ckpt the best by validation.
+
+    identity   of the run that is to be trained (effnet/training/identity.py)
+    wish       "" , "anew" or "continue": what the user asked for where the folder holds another run
+    keep       how many of the newest checkpoints stay
+    """
+
+    def __init__(self, folder, identity, keep=1, ranks=ALONE, wish="", say=print):
+        self.folder, self.identity, self.keep, self.ranks = Path(folder), identity, keep, ranks
+        self.wish, self.say = wish, say if ranks.rank == 0 else lambda text: None
+        self.continued = []  # where the run went on under other code, and what differed
+
+    def take_up(self, state):
+        """Put the newest checkpoint into `state` and return its Place; None where training starts anew, which is said.
+
+        Raises InputError where only code or versions differ and too much would be lost: see `_judge`.
+        """
+        found = newest(self.folder, self.say)
+        act = None if found is None else self._judge(*found)
+        wait_for_all(self.ranks)  # each has read before the first moves anything
+        if act:
+            if self.ranks.rank == 0:
+                act()
+            wait_for_all(self.ranks)
+            return None
+        if found is None:
+            return None
+        arrays, meta = found
+        checkpoint.restore(state, arrays)
+        return Place(**meta["place"])
+
+    def _judge(self, arrays, meta):
+        """None to take the checkpoint up; else what to do with the folder before training starts anew."""
+        place, found = Place(**meta["place"]), difference(meta["identity"], self.identity)
+        self.continued = meta["continued"]
+        finished = place.epoch >= meta["identity"]["recipe"]["train.epoch_size"]
+        what = "finished run" if finished else f"run that had come to epoch {place.epoch + 1}, step {place.step + 1}"
+        what = f"{self.folder} holds a {what}"
+        if self.wish == "anew":
+            return lambda: (self._give_way if finished else self._set_aside)(f"{what}; ANEW=1:", place, found.inputs)
+        if found.inputs:
+            what = f"{what} of another recipe or other data ({'; '.join(found.inputs[:3])})"
+            return lambda: (self._give_way if finished else self._set_aside)(f"{what};", place, found.inputs)
+        if found.code:
+            changed = f"{found.code[0]}" + (f" and {len(found.code) - 1} more" if len(found.code) > 1 else "")
+            if self.wish == "continue":
+                self.continued = [*self.continued, {"epoch": place.epoch, "step": place.step, "changed": found.code}]
+                self.say(f"{what}; going on with it under other code ({changed}), as CONTINUE=1 asks")
+            elif finished and sum(record["seconds"] for record in place.history) <= HOUR:
+                return lambda: self._give_way(f"{what} of other code ({changed});", place, [])
+            else:
+                raise InputError(f"{what}, and since then the code changed: {changed}. {WAYS_ON}")
+        if finished:
+            self.say(f"{what} of this recipe, data and code: taken up, nothing is trained (ANEW=1 trains)")
+        else:
+            self.say(f"resumed at epoch {place.epoch + 1}, step {place.step + 1} ({place.updates} updates done)")
+        return None
+
+    def _give_way(self, what, place, inputs):
+        shutil.rmtree(self.folder)
+        self.say(f"{what} it gives way (its weights are in DVC's cache), training starts anew")
+
+    def _set_aside(self, what, place, inputs):
+        """Move an unfinished run to a name that says what it was, losing nothing."""
+        was = re.sub(r"[^\w.+-]+", "_", ".".join(inputs[:2] or ["same_recipe"]))[:60]
+        names = (f"{self.folder.name}.epoch_{place.epoch + 1}.{was}{f'.{n}' if n else ''}" for n in range(10_000))
+        there = next(path for name in names if not (path := self.folder.with_name(name)).exists())
+        self.folder.rename(there)
+        back = f"rm -rf {self.folder} && mv {there} {self.folder}"
+        again = f", with {', '.join(inputs)} in the recipe again" if inputs else ""
+        self.say(f"{what} it is set aside, training starts anew. To bring it back: `{back}`{again}")
+
+    def save(self, state, place):
+        """Write the state after `place.updates` updates, whole or not at all, and keep the newest ones only."""
+        share_statistics(state, self.ranks)
+        if self.ranks.rank == 0:
+            meta = {"identity": self.identity, "place": dataclasses.asdict(place), "continued": self.continued}
+            checkpoint.save(self.folder / f"step-{place.updates:08d}.ckpt", checkpoint.arrays_of(state), meta)
+            for old in checkpoints(self.folder)[self.keep :]:
+                old.unlink()
+
+    def keep_best(self, weights, place):
+        """Write best.ckpt if the last epoch's top-1 is the best so far."""
+        last = place.history[-1]
+        if last["top1"] > place.best_top1:
+            place.best_top1 = last["top1"]
+            if self.ranks.rank == 0:
+                checkpoint.save(self.folder / "best.ckpt", weights, {"epoch": place.epoch, "top1": last["top1"]})
+
+
+def checkpoints(folder):
+    """Those to go on from in `folder`, newest first."""
+    return sorted(Path(folder).glob("step-*.ckpt"), reverse=True)
+
+
+def newest(folder, say=print):
+    """`(arrays, meta)` of the newest undamaged checkpoint in `folder`, or None. Each damaged one is named and passed over."""
+    for path in checkpoints(folder):
+        try:
+            return checkpoint.load(path)
+        except InputError as error:
+            say(f"{error}; trying the one before")
+    return None
+
+
+@contextlib.contextmanager
+def alone(folder):
+    """Hold `folder` for this training. Raises InputError naming the process that holds it already."""
+    path = Path(folder).with_name(f"{Path(folder).name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise InputError(f"{folder}: another training is at work here: {lock.read().strip()}; wait for it or stop it") from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()} ({' '.join(sys.orig_argv[1:])})\n")
+        lock.flush()
+        yield

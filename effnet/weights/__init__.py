@@ -1,0 +1,1 @@
+"""Other people's weights: where from, how read, how renamed."""

@@ -1,0 +1,21 @@
+"""python -m tools.build310 FOLDER [--tests] [--sanitize] [--fuzz]: build effnet310, or its tests alone with a switch, in FOLDER."""
+
+import argparse
+
+from effnet import errors
+from effnet.runtimes.infer310 import build, mindspore_lite
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m tools.build310", description="Build effnet310, or with a switch only its tests")
+    parser.add_argument("folder", help="where to build")
+    parser.add_argument("--tests", action="store_true", help="the test programs (run them with ctest)")
+    parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer and UndefinedBehaviorSanitizer")
+    parser.add_argument("--fuzz", action="store_true", help="the libFuzzer harness; needs clang")
+    args = parser.parse_args()
+    switches = {"tests": args.tests, "sanitize": args.sanitize, "fuzz": args.fuzz}
+    print(build(args.folder, None if any(switches.values()) else mindspore_lite(), **switches))
+
+
+if __name__ == "__main__":
+    errors.run(main)

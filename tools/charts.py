@@ -1,0 +1,106 @@
+"""The report's charts, drawn by matplotlib as SVG text that can stand in a page."""
+
+import io
+import re
+from collections import Counter
+
+import matplotlib
+from matplotlib.figure import Figure
+
+FEW = 30  # classes that a chart can name one by one
+STYLE = {
+    "svg.fonttype": "none", "svg.hashsalt": "effnet", "font.family": "sans-serif", "font.size": 11, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3,
+}  # fmt: skip
+
+
+def new_figure(size=(5.2, 3.6)):
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        return figure, figure.subplots()
+
+
+def curves(facts):
+    """{title: svg} of what training logged for each epoch."""
+    found = facts["curves"]
+    charts = {
+        "Loss": {"training": "loss", "validation": "val_loss"},
+        "Validation accuracy": {"top-1": "top1", "top-5": "top5"},
+        "Learning rate": {"": "learning_rate"},
+        "Training speed, images a second": {"": "images_per_second"},
+    }
+    drawn = {}
+    for title, lines in charts.items():
+        figure, axes = new_figure()
+        for label, name in lines.items():
+            rows = found.get(name, [])
+            axes.plot([int(row["step"]) for row in rows], [float(row[name]) for row in rows], marker="o", markersize=3, label=label)
+        axes.set_xlabel("epoch")
+        if title == "Loss":
+            axes.set_yscale("log")  # the first epochs' validation loss is often thousands, before batch normalisation has settled
+        elif title != "Validation accuracy":
+            axes.set_ylim(bottom=0)
+        if len(lines) > 1:
+            axes.legend(frameon=False)
+        drawn[title] = svg(figure)
+    return drawn
+
+
+def confusion(facts):
+    """Which classes are taken for which: a matrix of a few classes, the most frequent confusions of many."""
+    classes = [row["class"] for row in facts["per_class"]]
+    pairs = Counter((row["actual"], row["predicted"]) for row in facts["per_image"])
+    if len(classes) > FEW:
+        wrong = [(pair, count) for pair, count in pairs.most_common() if pair[0] != pair[1]][:15]
+        return bars([f"{actual} taken for {taken}" for (actual, taken), _ in wrong], [count for _, count in wrong], "pictures")
+    figure, axes = new_figure((5.2, 4.6))
+    counts = [[pairs[actual, taken] for taken in classes] for actual in classes]
+    axes.imshow([[count / max(1, sum(row)) for count in row] for row in counts], cmap="Blues", vmin=0, vmax=1)
+    for y, row in enumerate(counts):
+        for x, count in enumerate(row):
+            if count and len(classes) <= 15:
+                axes.text(x, y, count, ha="center", va="center", fontsize=8, color="white" if count > sum(row) / 2 else "black")
+    names = [name[:14] for name in classes]
+    axes.set_xticks(range(len(classes)), names, rotation=90 if max(map(len, names)) > 2 else 0)
+    axes.set_yticks(range(len(classes)), names)
+    axes.grid(False)
+    axes.set_xlabel("taken for")
+    axes.set_ylabel("is")
+    return svg(figure)
+
+
+def per_class(facts):
+    """Top-1 of each class, worst first; of many classes the worst ones."""
+    rows = sorted((row for row in facts["per_class"] if row["top1"]), key=lambda row: float(row["top1"]))[:FEW]
+    return bars([row["class"] for row in rows], [float(row["top1"]) for row in rows], "top-1")
+
+
+def reliability(facts):
+    """Accuracy against confidence; the area of a point is its number of pictures."""
+    rows, figure = facts["calibration"], None
+    figure, axes = new_figure()
+    images = sum(int(row["images"]) for row in rows)
+    axes.plot([0, 1], [0, 1], color="gray", linewidth=1, linestyle="--")
+    sizes = [20 + 400 * int(row["images"]) / images for row in rows]
+    axes.scatter([float(row["confidence"]) for row in rows], [float(row["accuracy"]) for row in rows], sizes, alpha=0.7)
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.03), ylim=(0, 1.05))
+    return svg(figure)
+
+
+def bars(names, values, label):
+    figure, axes = new_figure((5.2, 0.9 + 0.24 * max(1, len(names))))
+    axes.barh(range(len(names)), values)
+    axes.set_yticks(range(len(names)), [name[:34] for name in names])
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel(label)
+    return svg(figure)
+
+
+def svg(figure):
+    """The figure as an <svg> element that takes the width of its place."""
+    text = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    element = text.getvalue()[text.getvalue().index("<svg") :]
+    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt" ', "", element, count=1).replace("<svg", '<svg role="img"', 1)

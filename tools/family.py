@@ -1,0 +1,90 @@
+"""The table of the family in docs/family.md: `python -m tools.family` rewrites it, `python -m tools.family PICTURES` measures it anew.
+
+PICTURES is a folder of files named WNID_anything.JPEG, all of ImageNet's classes. Measuring sends them through the pretrained weights that
+a package index has, in MindSpore and in PyTorch, and keeps the figures in docs/family.json; needs `make test-peers`' packages.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+from effnet import errors
+from effnet.arch import layers as info
+from effnet.errors import InputError
+from effnet.files import whole, write_json
+from effnet.arch.family import VARIANTS
+
+PAGE, MEASURED = ROOT / "docs/family.md", ROOT / "docs/family.json"
+MARK = "<!-- table -->"
+
+
+def measure(folder):
+    """{name: {"top1": share, "images": n, "largest_difference": of logits, "equal_top1": share}} of the weights that come as packages."""
+    import numpy as np
+
+    from effnet.network import checkpoint
+    from effnet.cli import predict
+    from effnet.weights import pretrained
+    from tests.peers import lite
+
+    files = sorted(Path(folder).glob("*.JPEG"))
+    if not files:
+        raise InputError(f"{folder}: no *.JPEG there; name a folder of ImageNet pictures called WNID_anything.JPEG")
+    found = {}
+    for name, row in pretrained.sources().items():
+        if "package" not in row:
+            continue
+        weights, meta = pretrained.load(name, ROOT / "data/raw/weights")
+        path = ROOT / f"models/pretrained/{name}.ckpt"
+        checkpoint.save_model(path, weights, meta)
+        model, _, _ = predict.load(path)
+        look = predict.preset(meta, meta["crop"])
+        images = np.stack([look(file.read_bytes()) for file in files])
+        ours = np.concatenate([model(images[i : i + 20]) for i in range(0, len(images), 20)])
+        theirs = lite.logits(name, files, ROOT / "data/raw/weights")
+        labels = np.array([meta["class_ids"].index(file.name[:9]) for file in files])
+        found[name] = {
+            "top1": float((ours.argmax(1) == labels).mean()),
+            "images": len(files),
+            "largest_difference": float(np.abs(ours - theirs).max()),
+            "equal_top1": float((ours.argmax(1) == theirs.argmax(1)).mean()),
+        }
+    return found
+
+
+def table():
+    measured = json.loads(MEASURED.read_text())
+    sources = {name: row for name, row in yaml.safe_load((ROOT / "effnet/weights.yaml").read_text()).items() if not name.startswith(".")}
+    lines = [
+        "| variant | pixels | parameters | MACs | weights | published top-1 | top-1 here | largest logit difference to PyTorch, equal top-1 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for variant in VARIANTS:
+        if variant == "efficientnet_toy":
+            continue
+        size = VARIANTS[variant].image_size
+        parameters, macs = info.totals(variant)
+        about = f"| {variant} | {size} | {parameters:,} | {macs / 1e9:.2f} G |"
+        for name in [name for name, row in sources.items() if row["variant"] == variant] or [""]:
+            row, figures = sources.get(name, {}), measured.get(name)
+            here = f"{figures['top1']:.0%} of {figures['images']}" if figures else "not run here"
+            parity = f"{figures['largest_difference']:.1e}, {figures['equal_top1']:.0%}" if figures else ""
+            lines.append(f"{about} {name and f'`{name}`'} | {row.get('top1', '')} | {here if name else ''} | {parity} |")
+    return "\n".join(lines)
+
+
+def main():
+    if len(sys.argv) > 1:
+        write_json(MEASURED, measure(sys.argv[1]))
+    before, _, after = PAGE.read_text().split(MARK)
+    with whole(PAGE, "w") as file:
+        file.write(f"{before}{MARK}\n{table()}\n{MARK}{after}")
+    print(table())
+    return 0
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,85 @@
+"""The DVC repository of this folder, with each of DVC's errors said in one sentence. Used by the other scripts here."""
+
+import contextlib
+import logging
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+from effnet.errors import InputError
+from effnet.results.provenance import git
+
+REMOTE = "storage"  # the name of the remote that `make remote` sets
+SECRETS = {"password", "passphrase", "access_key_id", "secret_access_key", "session_token", "sse_customer_key"}
+NO_REMOTE = (
+    "no remote is set; `make remote URL=...` names a folder, s3://bucket/path or ssh://user@host/path, "
+    "`make remote` alone takes the folder ../effnet-remote"
+)
+HINTS = {
+    "credentials": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, your AWS profile, or SSH user and key (docs/remotes.md)",
+    "unreachable": "check address and network; work on the pipeline goes on without it",
+    "absent": "the bucket or folder does not exist; check the address, or make the bucket first",
+}
+
+
+@contextlib.contextmanager
+def opened():
+    """The open `dvc.repo.Repo` of the current folder. DVC's and its file systems' exceptions leave as InputError."""
+    if not Path(".dvc").is_dir():
+        raise InputError(f"{Path.cwd()}: not this project's folder (no .dvc in it); run this at its root")
+    if git("rev-parse", "--git-dir") is None:
+        raise InputError(
+            "this folder is not a git repository (an unpacked archive?), and DVC keeps its records in git; clone the project, "
+            "or run `git init && git add -A && git commit -m start`"
+        )
+    from dvc.repo import Repo
+
+    for name in ("dvc", "dvc_data", "dvc_objects", "asyncssh"):  # they log what we are about to say
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    remote = None
+    try:
+        with Repo() as repo:
+            name = repo.config["core"].get("remote")
+            remote = repo.config["remote"].get(name, {}).get("url")
+            yield repo
+    except (InputError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        text = sentence(error, remote)
+        if text is None:
+            raise
+        raise InputError(text) from None
+
+
+def require_revision(name):
+    """Refuse, with what to do about it, a revision that git does not know."""
+    if git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") is None:
+        why = "; this clone is shallow: `git fetch --unshallow` brings the rest" if git("rev-parse", "--is-shallow-repository") == "true" else ""
+        raise InputError(f"no commit, branch or tag '{name}' here" + (why or "; `git branch -a` and `dvc exp show` list what there is"))
+
+
+def sentence(error, url):
+    """One sentence for an exception of DVC or of a file system under it, or None if it is none of theirs."""
+    chain = [error]
+    while following := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(following)
+    names = {kind.__name__ for e in chain for kind in type(e).__mro__}
+    first = str(error).strip().split("\n")[0]
+    if "NoRemoteError" in names:
+        return NO_REMOTE
+    if "LockError" in names:
+        holder = next((line.strip() for line in str(error).splitlines() if "PID" in line), "")
+        return f"another DVC command is at work in this folder{f' {holder}' if holder else ''}; wait for its end or stop it"
+    if names & {"PermissionError", "PermissionDenied", "NoCredentialsError", "PartialCredentialsError", "KeyImportError"}:
+        local = isinstance(error, PermissionError) and error.filename and os.path.exists(os.path.dirname(str(error.filename)) or ".")
+        return f"{url}: access denied ({first}); {'check who owns that folder' if local else HINTS['credentials']}"
+    if names & {"EndpointConnectionError", "ConnectTimeoutError", "ConnectionError", "ConnectionLost", "ClientConnectorError", "TimeoutError"} or any(
+        isinstance(e, socket.gaierror) for e in chain
+    ):
+        return f"{url}: the remote cannot be reached ({first}); {HINTS['unreachable']}"
+    if "NoSuchBucket" in str(error) or names & {"FileNotFoundError", "NotADirectoryError", "SFTPNoSuchFile"}:
+        return f"{url}: {HINTS['absent']} ({first})"
+    if names & {"DvcException", "DisconnectError", "ClientError", "OSError", "SCMError", "Error"}:
+        return first
+    return None

@@ -1,0 +1,149 @@
+"""One page about the run in this folder, and its model card: `python -m tools.report [FOLDER]`, default reports/.
+
+report.html needs no network and no other file; model-card.md is text. Both hold only what the stages wrote.
+"""
+
+import argparse
+import base64
+import html
+from pathlib import Path
+
+from tools import charts
+from tools import facts as facts_of
+
+from effnet import errors
+from effnet.files import whole
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem; color: #1b1f24; background: #fff }
+h1 { line-height: 1.2 } h2 { margin-top: 2.5rem }
+.wide { overflow-x: auto } table { border-collapse: collapse } th, td { padding: .3rem .8rem .3rem 0; text-align: left; border-bottom: 1px solid #d8dee4; white-space: nowrap }
+td { font-variant-numeric: tabular-nums }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.5rem }
+figure { margin: 0 } figcaption { font-weight: 600 } svg, img { width: 100%; height: auto } img { max-width: 50rem }
+pre { overflow-x: auto; background: #f6f8fa; padding: 1rem; font-size: .85rem } code { overflow-wrap: anywhere }
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("reports"))
+    folder = parser.parse_args().folder
+    facts = facts_of.read()
+    for name, text in (("report.html", page(facts)), ("model-card.md", card(facts))):
+        with whole(folder / name, "w") as file:
+            file.write(text)
+        print(folder / name)
+    return 0
+
+
+def title(facts):
+    params = facts["recipe"]
+    return f"{params.model.variant} at {params.evaluate.crop} pixels on {params.data.source}"
+
+
+def results(facts):
+    """Header and rows of the table of results: one row a runtime, with the 95% interval of top-1."""
+    rows = []
+    for name, found in facts["metrics"].items():
+        interval = f"{found['top1_low']:.2%} - {found['top1_high']:.2%}"
+        loss = f"{found['loss']:.4f}"
+        rows.append([facts_of.RUNTIMES[name], f"{found['top1']:.2%}", interval, f"{found['top5']:.2%}", loss, f"{found['images']:,}"])
+    return ["runtime", "top-1", "95% interval", "top-5", "loss", "pictures"], rows
+
+
+def origin(facts):
+    """Header and rows of the provenance table: one row a stage."""
+    rows = []
+    for name, found in facts["provenance"].items():
+        device = found["device"]
+        revision = (found["revision"] or "no git")[:10] + (" with edits" if found["edited"] else "")
+        where = f"{device['number']} x {device['target']} ({device['cpu']}, {device['cores']} cores)"
+        rows.append([name, revision, found["recipe"][:10], found["data"][:10], where, f"{found['seconds']:,}", f"{found['images_per_second']:,}"])
+    return ["stage", "code", "recipe", "data", "device", "seconds", "images/s"], rows
+
+
+def versions(facts):
+    return ", ".join(f"{name} {version}" for name, version in next(iter(facts["provenance"].values()), {"versions": {}})["versions"].items())
+
+
+def page(facts):
+    """The HTML page. All text from the run is escaped."""
+    mistakes = ""
+    if facts["mistakes"]:
+        source = base64.b64encode(facts["mistakes"]).decode()
+        mistakes = f'<h2>Worst mistakes</h2><img alt="the most surely wrong answers" src="data:image/png;base64,{source}">'
+    error = facts_of.calibration_error(facts["calibration"])
+    answers = {
+        "Confusion": charts.confusion(facts),
+        "Top-1 of each class, worst first": charts.per_class(facts),
+        f"Reliability (expected calibration error {error:.3f})": charts.reliability(facts),
+    }
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html.escape(title(facts))}</title><link rel="icon" href="data:,"><style>{STYLE}</style></head><body>
+<h1>{html.escape(title(facts))}</h1>
+{table(*results(facts))}
+<h2>Answers</h2>{grid(answers)}
+{mistakes}
+<h2>Training</h2>{grid(charts.curves(facts))}
+<h2>Where these numbers come from</h2>
+{table(*origin(facts))}
+<p>{html.escape(versions(facts))}</p>
+<h2>Recipe</h2><pre>{html.escape(facts["params"])}</pre>
+</body></html>
+"""
+
+
+def table(header, rows):
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def grid(drawn):
+    figures = "".join(f"<figure><figcaption>{html.escape(name)}</figcaption>{svg}</figure>" for name, svg in drawn.items())
+    return f'<div class="charts">{figures}</div>'
+
+
+def card(facts):
+    """The model card: Markdown with the sections of Mitchell et al. 2019, https://arxiv.org/abs/1810.03993."""
+    params, model = facts["recipe"], facts["model"] or {}
+    classes = [row["class"] for row in facts["per_class"]]
+    worst = sorted((row for row in facts["per_class"] if row["top1"]), key=lambda row: float(row["top1"]))[:5]
+    named = ", ".join(classes[:10]) + (f" and {len(classes) - 10} more" if len(classes) > 10 else "")
+    evaluate, augment = params.evaluate, params.augment
+    return f"""# {title(facts)}
+
+## Model
+- Network: {params.model.variant}, {params.model.class_num} classes ({named})
+- Weights: {model.get("source", "see `make models`")}
+- Input: pictures resized to a shorter side of {evaluate.resize} ({evaluate.interpolation}), centre crop {evaluate.crop}, (x - {list(augment.mean)}) / {list(augment.std)}
+- Files: `models/effnet.ckpt`, `models/effnet.onnx` (input `image`, output `logits`), `models/effnet.mindir`
+
+## Training
+- Data: `{params.data.source}`, digest {facts["provenance"].get("evaluate", {}).get("data", "unknown")[:16]}
+- Recipe: {params.train.epoch_size} epochs, batch {params.data.batch_size}, {params.train.opt}, seed {params.train.seed}; all of it in `params.yaml`
+
+## Evaluation
+{markdown(*results(facts))}
+
+Expected calibration error {facts_of.calibration_error(facts["calibration"]):.3f}. Weakest classes: {"; ".join(f"{row['class']} {float(row['top1']):.1%}" for row in worst)}.
+
+## Where these numbers come from
+{markdown(*origin(facts))}
+
+{versions(facts)}
+
+## Limits
+Measured on the validation pictures of `{params.data.source}` alone. Pictures of other kinds get one of the {len(classes)} classes all the same,
+and the confidence says nothing about them.
+"""
+
+
+def markdown(header, rows):
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows))
+
+
+if __name__ == "__main__":
+    errors.run(main)

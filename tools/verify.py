@@ -1,0 +1,110 @@
+"""Does the model here still earn the committed numbers? `python -m tools.verify`
+
+Evaluates models/effnet.ckpt (and models/effnet.onnx, where it is here) again, in a temporary folder, and compares with the metrics of the
+last commit. Exit code 0: equal; 1: not, with what differs and why that can be. Nothing in this folder changes.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tools.repo import git, opened
+
+from effnet import errors
+from effnet.results import provenance
+from effnet.errors import InputError
+from effnet.files import sha256
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGES = {"evaluate": "models/effnet.ckpt", "onnx_eval": "models/effnet.onnx"}
+READ = ("data/prepared", "models/effnet.onnx", "models/quantized")  # besides the checkpoint, which provenance speaks of
+NEEDED = ("models", "data/prepared", "params.yaml")
+
+
+def main():
+    with opened() as repo:
+        _refuse_edits(repo)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in NEEDED:
+            target = Path(folder, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(Path(name).resolve())
+        for stage, model in STAGES.items():
+            if Path(model).exists() and committed(stage):
+                run([sys.executable, ROOT / f"stages/{stage}.py"], folder)
+            elif committed(stage):
+                print(f"metrics/{stage}.json: not verified, {model} is not here (`make pull FILES={model}`)")
+        return compare(folder)
+
+
+def compare(folder):
+    """Print, for each metrics file in `folder`, whether it is that of the last commit. Returns the exit code."""
+    equal = True
+    for path in sorted(Path(folder, "metrics").glob("*.json")):
+        then, now = committed(path.stem), json.loads(path.read_text())
+        if path.stem == "train" or then is None or then == now == {}:  # the training's holds its speed; {}: not asked for
+            continue
+        differences = [f"{key}: committed {then.get(key)}, now {now.get(key)}" for key in {**then, **now} if then.get(key) != now.get(key)]
+        print(f"metrics/{path.name}: {'equal' if not differences else 'DIFFERENT'}")
+        if differences:
+            equal = False
+            print("".join(f"  {line}\n" for line in differences) + f"  why that can be: {reasons(path.stem, folder)}")
+    return 0 if equal else 1
+
+
+def reasons(name, folder):
+    """In words, what was otherwise when the committed numbers were measured."""
+    name = "onnx_eval" if name.startswith("onnx_") else name  # one stage evaluates all ONNX files
+    text, path = git("show", f"HEAD:metrics/provenance/{name}.json"), Path(folder, f"metrics/provenance/{name}.json")
+    if text is None or not path.exists():
+        return "no provenance is kept beside those numbers"
+    then, now = json.loads(text), json.loads(path.read_text())
+    found = [f"another {what}" for what in ("recipe", "data", "model") if then[what] != now[what]]
+    found += [f"{key} was {then['device'].get(key)}, is {now['device'][key]}" for key in now["device"] if then["device"].get(key) != now["device"][key]]
+    found += [f"{name} was {then['versions'].get(name)}, is {v}" for name, v in now["versions"].items() if then["versions"].get(name) != v]
+    if then["edited"]:
+        found.append(f"it was measured with uncommitted edits of {', '.join(then['edited'][:3])}")
+    return "; ".join(found) or "nothing on record: same model, data, device and versions, so the committed file was edited or the code changed"
+
+
+def committed(stage):
+    """The metrics of `stage` in the last commit, or None."""
+    text = git("show", f"HEAD:metrics/{stage}.json")
+    return json.loads(text) if text else None
+
+
+def require_numbers():
+    if not committed("evaluate"):
+        raise InputError("metrics/evaluate.json was never committed here; run `make demo` or `make repro`, then commit metrics and dvc.lock")
+
+
+def run(command, folder, code=ROOT):
+    env = os.environ | {"PYTHONPATH": str(code)}
+    if subprocess.run([str(word) for word in command], cwd=folder, env=env).returncode:
+        raise InputError(f"{' '.join(str(word) for word in command[1:])} failed, see above; nothing was compared")
+
+
+def _refuse_edits(repo):
+    """The committed numbers are of the committed recipe, code, data and model: with others there is nothing to verify."""
+    require_numbers()
+    edited = provenance.git_state()["edited"]
+    if edited:
+        raise InputError(f"uncommitted edits: {', '.join(edited[:5])}; commit or stash them first, the committed metrics are not theirs")
+    recorded = json.loads(git("show", "HEAD:metrics/provenance/evaluate.json") or "{}").get("model")
+    if not Path("models/effnet.ckpt").exists() or not Path("data/prepared").exists():
+        raise InputError("models/effnet.ckpt or data/prepared is not here; `make pull` brings them, `make repro` makes them")
+    if recorded and sha256("models/effnet.ckpt") != recorded:
+        raise InputError(
+            "models/effnet.ckpt is not the model that the committed metrics are of; `dvc checkout` or `make pull` brings it back, "
+            "or commit this one's metrics and dvc.lock"
+        )
+    changed = [str(out) for out in repo.index.outs if str(out) in READ and out.hash_info and out.exists and out.changed_checksum()]
+    if changed:
+        raise InputError(f"{', '.join(changed)} is not what dvc.lock records; `dvc checkout` or `make pull` brings it back")
+
+
+if __name__ == "__main__":
+    errors.run(main)
