@@ -3,8 +3,8 @@ Writing, opening, and reading in an order shuffled over the whole set:
 
     python bench/formats.py [FOLDER]      FOLDER holds JPEGs; without it, made-up bytes of ImageNet's mean size
 
-Needs `pip install array_record` beside the project's own packages. Everything is read from the page cache: what is compared is the
-formats' own cost.
+Needs `pip install array_record` beside the project's own packages. Everything is read from the page cache: what is
+compared is the formats' own cost.
 """
 
 import json
@@ -38,7 +38,9 @@ def main():
                 for key, value in measure(Path(folder), pictures, order).items():
                     best = min if key in ("open_ms", "bytes_over_content") else max
                     results[name][key] = best(value, results[name].get(key, value))
-    ratio = results["tar"]["read_2_threads"] / max(results[other]["read_2_threads"] for other in ("array_record", "mindrecord"))
+    ratio = results["tar"]["read_2_threads"] / max(
+        results[other]["read_2_threads"] for other in ("array_record", "mindrecord")
+    )
     versions = {name: version(name) for name in ("array_record", "mindspore", "numpy")}
     measured = {"unit": "pictures/s", "pictures": COUNT, **results}
     print(
@@ -64,7 +66,11 @@ def rates(write, open_, read, size, content, order):
     opened = open_()
     open_ms = 1000 * (time.perf_counter() - start)
     total = sum(map(len, content))
-    found = {"write": round(len(order) / written), "open_ms": round(open_ms, 2), "bytes_over_content": round(size() / total, 4)}
+    found = {
+        "write": round(len(order) / written),
+        "open_ms": round(open_ms, 2),
+        "bytes_over_content": round(size() / total, 4),
+    }
     for threads in (1, THREADS):
         start = time.perf_counter()
         assert read(opened, threads) == total
@@ -87,7 +93,9 @@ def tar(folder, pictures, order):
         records = []
         for k, part in enumerate(np.array_split(np.arange(len(pictures)), SHARDS)):
             name = f"train-{k:05d}.tar"
-            records.append(write_shard(folder / name, [(f"c/{i}.JPEG", pictures[i], 0) for i in part]) | {"file": name, "bad": []})
+            records.append(
+                write_shard(folder / name, [(f"c/{i}.JPEG", pictures[i], 0) for i in part]) | {"file": name, "bad": []}
+            )
         write_index(folder, {}, ["c"], ["c"], {"train": records})
 
     read = lambda dataset, threads: threaded(dataset.read, order, threads)  # noqa: E731
@@ -119,7 +127,10 @@ def array_record(folder, pictures, order):
 
 
 def mindrecord(folder, pictures, order):
-    """MindRecord's Python has no reading by number: MindDataset is given the whole order, and 1 or 2 of its own threads."""
+    """MindRecord's Python has no reading by number:
+
+    MindDataset is given the whole order, and 1 or 2 of its own threads.
+    """
     from mindspore import dataset, mindrecord
 
     file = str(folder / "train.mindrecord")
@@ -136,7 +147,9 @@ def mindrecord(folder, pictures, order):
         return sum(row["data"].nbytes for row in rows.create_dict_iterator(num_epochs=1, output_numpy=True))
 
     def open_():
-        rows = lambda threads: dataset.MindDataset(paths, ["data"], num_parallel_workers=threads, sampler=dataset.SubsetSampler(order))  # noqa: E731
+        rows = lambda threads: dataset.MindDataset(
+            paths, ["data"], num_parallel_workers=threads, sampler=dataset.SubsetSampler(order)
+        )  # noqa: E731
         assert rows(1).get_dataset_size() == len(order)
         return rows
 

@@ -1,7 +1,9 @@
-"""EfficientNet-B2 at 260 pixels on one NVIDIA card, in one run: MindSpore's training against PyTorch's, ONNX Runtime against PyTorch, parity.
+"""EfficientNet-B2 at 260 pixels on one NVIDIA card, in one run: MindSpore's training against PyTorch's, ONNX Runtime
+against PyTorch, parity.
 
-bench/gpu.sh prepares the peers and calls this. Every measurement is a process of its own, because CUDA 11 (MindSpore), CUDA 12 (ONNX
-Runtime) and PyTorch's CUDA do not share one; ours and the peer's take turns. `--device CPU --tiny` goes through all of it without a card.
+bench/gpu.sh prepares the peers and calls this. Every measurement is a process of its own, because CUDA 11 (MindSpore),
+CUDA 12 (ONNX Runtime) and PyTorch's CUDA do not share one; ours and the peer's take turns. `--device CPU --tiny` goes
+through all of it without a card.
 """
 
 import argparse
@@ -20,8 +22,8 @@ sys.path[0] = str(ROOT)  # in the place of bench/, where onnx.py would pass for 
 
 import numpy as np  # noqa: E402
 
-from effnet.devices import cuda  # noqa: E402
 from effnet import errors  # noqa: E402
+from effnet.devices import cuda  # noqa: E402
 from effnet.devices.messages import CONTEXT, picture_bytes  # noqa: E402
 from effnet.recipe import load  # noqa: E402
 
@@ -30,13 +32,12 @@ MEAN = STD = 127.5
 
 def train_mindspore(args):
     """Images per second of whole training steps from uint8 pictures on the host, in the recipe's precision."""
-    from effnet.devices import machine
 
     device.start(args.device, deterministic=False)
-    from effnet.network import efficientnet as network
-    from effnet.export import onnx_graph
-    from effnet.training import step as steps
     from effnet.data.loader import Batch
+    from effnet.export import onnx_graph
+    from effnet.network import efficientnet as network
+    from effnet.training import step as steps
 
     recipe = changed(load(ROOT / "recipes/gpu1.yaml"), "model", variant=args.variant, image_size=args.size)
     recipe = changed(recipe, "train", device_target=args.device, amp_level="O2" if args.device == "GPU" else "O0")
@@ -83,11 +84,17 @@ def train_torch(args):
         scaler.step(optimizer)
         scaler.update()
 
-    return {"images_per_second": measure(one, lambda: loss.item(), args), "loss": loss.item(), "torch": torch.__version__}
+    return {
+        "images_per_second": measure(one, lambda: loss.item(), args),
+        "loss": loss.item(),
+        "torch": torch.__version__,
+    }
 
 
 def infer_torch(args):
-    """Images per second from float32 NCHW pictures on the host to logits on the host, in float32 (TF32 allowed) and in AMP."""
+    """Images per second from float32 NCHW pictures on the host to logits on the host, in float32 (TF32 allowed) and
+    in AMP.
+    """
     import torch
 
     gpu, net = args.device == "GPU", peer(args).eval()
@@ -104,7 +111,10 @@ def infer_torch(args):
 
 
 def infer_onnx(args):
-    """The same of our ONNX file under ONNX Runtime; raises InputError where the provider is not in use. Nodes are counted by provider."""
+    """The same of our ONNX file under ONNX Runtime; raises InputError where the provider is not in use.
+
+    Nodes are counted by provider.
+    """
     import onnxruntime
 
     from effnet.runtimes.onnx_runtime import PROVIDERS, Model
@@ -113,7 +123,11 @@ def infer_onnx(args):
     image = normalized(args)
     rate = measure(lambda: model.session.run(["logits"], {"image": image}), lambda: None, args)
     options = onnxruntime.SessionOptions()
-    options.enable_profiling, options.profile_file_prefix, options.log_severity_level = True, str(Path(args.onnx).with_suffix("")), 3
+    options.enable_profiling, options.profile_file_prefix, options.log_severity_level = (
+        True,
+        str(Path(args.onnx).with_suffix("")),
+        3,
+    )
     profiled = onnxruntime.InferenceSession(args.onnx, options, providers=[PROVIDERS[args.provider]])
     profiled.run(["logits"], {"image": image})
     events = json.loads(Path(profiled.end_profiling()).read_text())
@@ -123,8 +137,20 @@ def infer_onnx(args):
 
 def parity(args):
     """Twenty training steps on the device against the stored float64 reference: tests/test_step.py."""
-    command = [sys.executable, "-m", "pytest", "-m", "not peers", "-k", "twenty", "tests/test_step.py", *(["--collect-only"] if args.tiny else [])]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"EFFNET_TEST_DEVICE": args.device}, capture_output=True, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-m",
+        "not peers",
+        "-k",
+        "twenty",
+        "tests/test_step.py",
+        *(["--collect-only"] if args.tiny else []),
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"EFFNET_TEST_DEVICE": args.device}, capture_output=True, text=True
+    )
     return {"passed": done.returncode == 0, "pytest": done.stdout.strip().splitlines()[-1]}
 
 
@@ -140,7 +166,9 @@ def peer(args):
 
 def pictures(args):
     random = np.random.default_rng(0)
-    return random.integers(0, 256, (args.batch, args.size, args.size, 3)).astype(np.uint8), random.integers(0, 1000, args.batch).astype(np.int32)
+    return random.integers(0, 256, (args.batch, args.size, args.size, 3)).astype(np.uint8), random.integers(
+        0, 1000, args.batch
+    ).astype(np.int32)
 
 
 def normalized(args):
@@ -177,7 +205,12 @@ def run(part, python, deadline, args, **more):
     print(f"{part} {more or ''}", file=sys.stderr, flush=True)
     try:
         done = subprocess.run(
-            command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=max(1, deadline - time.monotonic())
+            command,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=max(1, deadline - time.monotonic()),
         )
     except subprocess.TimeoutExpired:
         return {"failed": "out of time"}
@@ -205,26 +238,36 @@ def table(args):
 def best(results):
     """The median of the turns' rates beside the last turn's other figures; a failure if all failed."""
     good = [r for r in results if "failed" not in r]
-    return good[-1] | {"images_per_second": statistics.median(r["images_per_second"] for r in good)} if good else results[-1]
+    return (
+        good[-1] | {"images_per_second": statistics.median(r["images_per_second"] for r in good)}
+        if good
+        else results[-1]
+    )
 
 
 def machine(args):
     version, cards = cuda.driver() if args.device == "GPU" else (None, [])
     packages = ("mindspore", "onnxruntime", "onnxruntime-gpu", "numpy")
     versions = {d.name: d.version for d in importlib.metadata.distributions() if d.name in packages}
-    return versions | ({"card": cards[0].name, "driver_cuda": ".".join(map(str, version))} if cards else {"card": "none: CPU"})
+    return versions | (
+        {"card": cards[0].name, "driver_cuda": ".".join(map(str, version))} if cards else {"card": "none: CPU"}
+    )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=["GPU", "CPU"], default="GPU")
     parser.add_argument("--tiny", action="store_true", help="the smallest sizes, one step: is it all still in order?")
-    parser.add_argument("--torch-python", default=sys.executable, help="the interpreter that has torch and efficientnet_pytorch")
+    parser.add_argument(
+        "--torch-python", default=sys.executable, help="the interpreter that has torch and efficientnet_pytorch"
+    )
     parser.add_argument("--minutes", type=float, default=15, help="stop starting and waiting after so long")
     for hidden, kind in (("part", str), ("batch", int), ("infer-batch", int), ("onnx", str), ("provider", str)):
         parser.add_argument(f"--{hidden}", type=kind, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    args.variant, args.peer, args.size = ("efficientnet_toy", "efficientnet-b0", 32) if args.tiny else ("efficientnet_b2", "efficientnet-b2", 260)
+    args.variant, args.peer, args.size = (
+        ("efficientnet_toy", "efficientnet-b0", 32) if args.tiny else ("efficientnet_b2", "efficientnet-b2", 260)
+    )
     if args.part:
         print(json.dumps(PARTS[args.part](args)))
         return 0
@@ -234,7 +277,12 @@ def main():
         args.onnx = str(Path(scratch, "model.onnx"))
         found = table(args)
     for name, result in found.items():
-        print(f"{name:22s} " + "  ".join(f"{k} {v:.0f}" if isinstance(v, float) and k != "loss" else f"{k} {v}" for k, v in result.items()))
+        print(
+            f"{name:22s} "
+            + "  ".join(
+                f"{k} {v:.0f}" if isinstance(v, float) and k != "loss" else f"{k} {v}" for k, v in result.items()
+            )
+        )
     ours, theirs = (found[f"train_{name}"].get("images_per_second") for name in ("mindspore", "torch"))
     print(json.dumps({
         "bench": "gpu",

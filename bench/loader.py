@@ -1,10 +1,12 @@
-"""Training pictures per second of this loader, of MindData's fused decoding and of a plain Pillow loader, and of decoding alone.
+"""Training pictures per second of this loader, of MindData's fused decoding and of a plain Pillow loader, and of
+decoding alone.
 
     python bench/loader.py [FOLDER] [--rounds 5] [--size 260] [--interpolation bilinear]
 
-FOLDER holds JPEGs, at any depth (default: ../shared/data/imagenet100 beside the checkout). All read the same files in the same order and
-give uint8 batches: random resized crop (scale .08-1, ratio 3/4-4/3), resize, flip. They run in turn, round by round, and what counts is
-the median over the rounds of the ratio within a round: other work on the machine then hits all alike.
+FOLDER holds JPEGs, at any depth (default: ../shared/data/imagenet100 beside the checkout). All read the same files in
+the same order and give uint8 batches: random resized crop (scale .08-1, ratio 3/4-4/3), resize, flip. They run in turn,
+round by round, and what counts is the median over the rounds of the ratio within a round: other work on the machine
+then hits all alike.
 """
 
 import argparse
@@ -114,7 +116,13 @@ def measure(folder, rounds, size, interpolation):
     sources = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     if not sources:
         raise errors.InputError(f"{folder}: no JPEGs in this folder; name one that has some")
-    subjects = {"ours": ours, "whole recipe": whole_recipe, "minddata": minddata, "pillow": pillow, "decoding": decoding}
+    subjects = {
+        "ours": ours,
+        "whole recipe": whole_recipe,
+        "minddata": minddata,
+        "pillow": pillow,
+        "decoding": decoding,
+    }
     rates = {(name, workers): [] for workers in (1, 2) for name in subjects}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "pictures"
@@ -128,12 +136,19 @@ def measure(folder, rounds, size, interpolation):
         for turn in range(rounds):
             for (name, workers), found in rates.items():
                 found.append(rate(subjects[name](data, size, interpolation, workers, turn + 1)))
-                print(f"round {turn + 1}  {workers} workers  {name:12s} {found[-1][0]:7.0f} img/s  {found[-1][1]:7.0f} per CPU second", file=sys.stderr)
+                print(
+                    f"round {turn + 1}  {workers} workers  {name:12s} {found[-1][0]:7.0f} img/s  {found[-1][1]:7.0f} per CPU second",
+                    file=sys.stderr,
+                )
 
     def ratio(peer, workers, kind=0):
-        return statistics.median(a[kind] / b[kind] for a, b in zip(rates["ours", workers], rates[peer, workers]))
+        return statistics.median(
+            a[kind] / b[kind] for a, b in zip(rates["ours", workers], rates[peer, workers], strict=True)
+        )
 
-    medians = {f"{name}_{workers}": round(statistics.median(r[0] for r in found)) for (name, workers), found in rates.items()}
+    medians = {
+        f"{name}_{workers}": round(statistics.median(r[0] for r in found)) for (name, workers), found in rates.items()
+    }
     per_core = statistics.median(r[1] for r in rates["whole recipe", 1])
     versions = {name: importlib.metadata.version(name) for name in ("mindspore", "pillow", "simplejpeg", "numpy")}
     return {
@@ -143,7 +158,9 @@ def measure(folder, rounds, size, interpolation):
         "goal": 1.2,
         "measured": {
             "images_per_second": medians,
-            "images_per_cpu_second": {name: round(statistics.median(r[1] for r in rates[name, 1])) for name in subjects},
+            "images_per_cpu_second": {
+                name: round(statistics.median(r[1] for r in rates[name, 1])) for name in subjects
+            },
             "over_minddata": {f"workers_{w}": round(ratio("minddata", w), 3) for w in (1, 2)},
             "over_pillow": {f"workers_{w}": round(ratio("pillow", w), 3) for w in (1, 2)},
             "over_decoding": {f"workers_{w}": round(ratio("decoding", w), 3) for w in (1, 2)},

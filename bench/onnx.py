@@ -1,11 +1,12 @@
-"""B2 at 260 pixels under ONNX Runtime on a CPU: this project's graph against B2 as PyTorch exports it, int8 against float32, and JPEG files
-end to end.
+"""B2 at 260 pixels under ONNX Runtime on a CPU: this project's graph against B2 as PyTorch exports it, int8 against
+float32, and JPEG files end to end.
 
     python bench/onnx.py [FOLDER] [--rounds 5] [--seconds 1.0]
 
-FOLDER holds JPEGs, at any depth (default: ../shared/data/imagenet100 beside the checkout); without any, made-up ones. Weights are random:
-they decide no time. Sessions live one at a time, as idle ones disturb, and take turns, round by round; what counts is the median over the
-rounds of the ratio within a round. `ratio` is the smallest of batches 1, 8 and 32. Needs torch and efficientnet_pytorch (`make test-peers`).
+FOLDER holds JPEGs, at any depth (default: ../shared/data/imagenet100 beside the checkout); without any, made-up ones.
+Weights are random: they decide no time. Sessions live one at a time, as idle ones disturb, and take turns, round by
+round; what counts is the median over the rounds of the ratio within a round. `ratio` is the smallest of batches 1, 8
+and 32. Needs torch and efficientnet_pytorch (`make test-peers`).
 """
 
 import argparse
@@ -27,13 +28,14 @@ import onnxruntime  # noqa: E402
 
 from effnet import errors  # noqa: E402
 from effnet.arch import layers as info  # noqa: E402
-from effnet.runtimes import onnx_runtime as onnx, int8 as quantize  # noqa: E402
-from effnet.export import onnx_graph  # noqa: E402
+from effnet.arch.initial import initial_weights  # noqa: E402
 from effnet.data.loader import eval_batches  # noqa: E402
 from effnet.data.presets import eval_preset  # noqa: E402
+from effnet.export import onnx_graph  # noqa: E402
 from effnet.files import whole  # noqa: E402
-from effnet.arch.initial import initial_weights  # noqa: E402
 from effnet.recipe import Evaluate  # noqa: E402
+from effnet.runtimes import int8 as quantize
+from effnet.runtimes import onnx_runtime as onnx  # noqa: E402
 
 SIZE, CLASSES, BATCHES = 260, 1000, (1, 8, 32)
 SETTINGS = Evaluate(resize=280, crop=SIZE, interpolation="bilinear", batch_size=8)
@@ -88,7 +90,14 @@ def theirs(path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            net, torch.zeros(2, 3, SIZE, SIZE), path, input_names=["image"], output_names=["logits"], dynamic_axes=batch, opset_version=17, dynamo=False
+            net,
+            torch.zeros(2, 3, SIZE, SIZE),
+            path,
+            input_names=["image"],
+            output_names=["logits"],
+            dynamic_axes=batch,
+            opset_version=17,
+            dynamo=False,
         )
 
 
@@ -113,7 +122,9 @@ def timed(work, count):
 
 
 def end_to_end(path, files):
-    """Images per second of decoding alone, of inference alone (normalisation included) and of the two as stage onnx_eval does them."""
+    """Images per second of decoding alone, of inference alone (normalisation included) and of the two as stage
+    onnx_eval does them.
+    """
     model, preset = onnx.Model(path), eval_preset(SETTINGS)
     images = [batch.images for batch in eval_batches(files, preset, SETTINGS.batch_size)]
     return {
@@ -129,12 +140,15 @@ def in_turns(subjects, rounds):
     for turn in range(rounds):
         for name, subject in subjects.items():
             found[name].append(subject())
-        print(f"round {turn + 1}: " + ", ".join(f"{n} {v[-1]:.1f}" for n, v in found.items() if isinstance(v[-1], float)), file=sys.stderr)
+        print(
+            f"round {turn + 1}: " + ", ".join(f"{n} {v[-1]:.1f}" for n, v in found.items() if isinstance(v[-1], float)),
+            file=sys.stderr,
+        )
     return found
 
 
 def ratio(mine, other):
-    return round(statistics.median(a / b for a, b in zip(mine, other)), 3)
+    return round(statistics.median(a / b for a, b in zip(mine, other, strict=True)), 3)
 
 
 def measure(folder, rounds, seconds):
@@ -144,7 +158,9 @@ def measure(folder, rounds, seconds):
         ours(paths["effnet"])
         theirs(paths["torch"])
         quantize.to_int8(paths["int8"], paths["effnet"], quantize.calibration_pictures(files, SETTINGS, CALIBRATION))
-        rates = {b: in_turns({n: lambda p=p, b=b: rate(p, b, seconds) for n, p in paths.items()}, rounds) for b in BATCHES}
+        rates = {
+            b: in_turns({n: lambda p=p, b=b: rate(p, b, seconds) for n, p in paths.items()}, rounds) for b in BATCHES
+        }
         turns = in_turns({"end to end": lambda: end_to_end(paths["effnet"], files)}, min(rounds, 3))["end to end"]
     over_torch = {f"batch_{b}": ratio(r["effnet"], r["torch"]) for b, r in rates.items()}
     return {
@@ -154,16 +170,25 @@ def measure(folder, rounds, seconds):
         "goal": 1.05,
         "measured": {
             "what": f"efficientnet_b2 at {SIZE}, {len(os.sched_getaffinity(0))} threads",
-            "images_per_second": {f"{n}_{b}": round(statistics.median(v), 1) for b, r in rates.items() for n, v in r.items()},
+            "images_per_second": {
+                f"{n}_{b}": round(statistics.median(v), 1) for b, r in rates.items() for n, v in r.items()
+            },
             "over_torch": over_torch,
             "int8_over_float32": {f"batch_{b}": ratio(r["int8"], r["effnet"]) for b, r in rates.items()},
             "int8_over_float32_goal": 1.5,
-            "end_to_end_over_slower_part": round(statistics.median(t["both"] / min(t["decode"], t["inference"]) for t in turns), 3),
+            "end_to_end_over_slower_part": round(
+                statistics.median(t["both"] / min(t["decode"], t["inference"]) for t in turns), 3
+            ),
             "end_to_end_over_slower_part_goal": 0.9,
-            "end_to_end_images_per_second": {name: round(statistics.median(t[name] for t in turns), 1) for name in turns[0]},
-            "vnni": "avx512_vnni" in Path("/proc/cpuinfo").read_text() or "avx_vnni" in Path("/proc/cpuinfo").read_text(),
+            "end_to_end_images_per_second": {
+                name: round(statistics.median(t[name] for t in turns), 1) for name in turns[0]
+            },
+            "vnni": "avx512_vnni" in Path("/proc/cpuinfo").read_text()
+            or "avx_vnni" in Path("/proc/cpuinfo").read_text(),
         },
-        "versions": {name: importlib.metadata.version(name) for name in ("onnxruntime", "onnx", "torch", "efficientnet_pytorch")},
+        "versions": {
+            name: importlib.metadata.version(name) for name in ("onnxruntime", "onnx", "torch", "efficientnet_pytorch")
+        },
     }
 
 

@@ -2,9 +2,10 @@
 
     python bench/prepare.py
 
-First: pictures/s and peak memory of `prepare` for 1,000, 10,000 and 100,000 small files; the cost of one more picture must not grow.
-Then: `dvc status` and `dvc repro` with nothing to do, over the shards of a set as large as ImageNet (tiny pictures, repeated), against the
-same commands over 20,000 loose files. Takes some minutes and 4 GB under the temporary folder.
+First: pictures/s and peak memory of `prepare` for 1,000, 10,000 and 100,000 small files; the cost of one more picture
+must not grow. Then: `dvc status` and `dvc repro` with nothing to do, over the shards of a set as large as ImageNet
+(tiny pictures, repeated), against the same commands over 20,000 loose files. Takes some minutes and 4 GB under the
+temporary folder.
 """
 
 import contextlib
@@ -24,10 +25,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from effnet.sources.build import build_shards
+from effnet.recipe import Data
 from effnet.shards.dataset import Dataset
 from effnet.sources.writer import write_index, write_shard
-from effnet.recipe import Data
 
 COUNTS = (1_000, 10_000, 100_000)
 SHARDS = {"train": (1_281_167, 128), "val": (50_000, 5)}  # pictures and shards, as for ImageNet
@@ -80,7 +80,9 @@ def peak_mb(process="self"):
 
 
 def watch(peaks):
-    """Append the peaks of this process's children, ten times a second; getrusage would count a child's life before exec as well."""
+    """Append the peaks of this process's children, ten times a second; getrusage would count a child's life before
+    exec as well.
+    """
     while True:
         for children in Path("/proc/self/task").glob("*/children"):
             with contextlib.suppress(OSError, IndexError):  # a child may end meanwhile
@@ -91,7 +93,9 @@ def watch(peaks):
 def pictures(count=20):
     for seed in range(count):
         out = io.BytesIO()
-        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)).resize((64, 64)).save(out, "JPEG", quality=90)
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)).resize((64, 64)).save(
+            out, "JPEG", quality=90
+        )
         yield out.getvalue()
 
 
@@ -108,9 +112,11 @@ def packing(folder, count):
     tree(folder / "raw", count)
     workers = [0]
     threading.Thread(target=watch, args=(workers,), daemon=True).start()
-    settings = Data(source="folder", root=str(folder / "raw"), shards=8, shorter_side=0, bad_images="stop", batch_size=1, workers=2)
+    settings = Data(
+        source="folder", root=str(folder / "raw"), shards=8, shorter_side=0, bad_images="stop", batch_size=1, workers=2
+    )
     start = time.perf_counter()
-    prepare(settings, folder / "out", min(CLASSES, count // 100))
+    build_shards(settings, folder / "out", min(CLASSES, count // 100))
     seconds = time.perf_counter() - start
     return {
         "pictures": count,
@@ -130,7 +136,9 @@ def large_set(folder):
         for k, members in enumerate(np.array_split(np.arange(count), shards)):
             file = f"{split}-{k:05d}.tar"
             data = rng.bytes(400)
-            yield write_shard(prepared / file, ((f"n{i % 1000:08d}/n{i % 1000:08d}_{i}.JPEG", data, i % 1000) for i in members)) | {
+            yield write_shard(
+                prepared / file, ((f"n{i % 1000:08d}/n{i % 1000:08d}_{i}.JPEG", data, i % 1000) for i in members)
+            ) | {
                 "file": file,
                 "bad": [],
             }
@@ -168,7 +176,9 @@ def no_op(folder):
 
     def run(*command):
         start = time.perf_counter()
-        subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         return time.perf_counter() - start
 
     run("git", "init")

@@ -1,7 +1,9 @@
-"""Run the benchmarks and rewrite the table in docs/performance.md: `make bench`, or `python bench/run.py onnx loader` for some of them.
+"""Run the benchmarks and rewrite the table in docs/performance.md: `make bench`, or `python bench/run.py onnx loader`
+for some of them.
 
-Each script's last line of JSON is kept in bench/results.json with the machine and the day, so that one can be measured again alone. What
-cannot run here stays in the table as "not run", with the reason, unless an older measurement is on record.
+Each script's last line of JSON is kept in bench/results.json with the machine and the day, so that one can be measured
+again alone. What cannot run here stays in the table as "not run", with the reason, unless an older measurement is on
+record.
 """
 
 import argparse
@@ -53,7 +55,9 @@ def run(name):
 
 
 def rows(results):
-    """Cells of the table: a row for each bench's own ratio, and one for each further ratio in `measured` that has a goal beside it."""
+    """Cells of the table: a row for each bench's own ratio, and one for each further ratio in `measured` that has a
+    goal beside it.
+    """
     for name, (_, what) in BENCHES.items():
         found = results.get(name, {"not_run": "not yet"})
         if "not_run" in found:
@@ -63,7 +67,13 @@ def rows(results):
         yield [f"`{name}`: {what}", figure(found["ratio"]), figure(found["goal"]), found["peer"], where]
         for key, goal in found["measured"].items():
             if key.endswith("_goal") and (ratio := found["measured"].get(key.removesuffix("_goal"))) is not None:
-                yield [f"`{name}`: {key.removesuffix('_goal').replace('_', ' ')}", figure(ratio), figure(goal), "", where]
+                yield [
+                    f"`{name}`: {key.removesuffix('_goal').replace('_', ' ')}",
+                    figure(ratio),
+                    figure(goal),
+                    "",
+                    where,
+                ]
 
 
 def figure(value):
@@ -80,7 +90,9 @@ def table(results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(BENCHES)} (default: all)")
-    parser.add_argument("--table", action="store_true", help="run nothing, only write the table from bench/results.json")
+    parser.add_argument(
+        "--table", action="store_true", help="run nothing, only write the table from bench/results.json"
+    )
     args = parser.parse_args()
     if unknown := sorted(set(args.names) - set(BENCHES)):
         raise errors.InputError(f"{', '.join(unknown)}: no such bench; there are {', '.join(BENCHES)}")
@@ -91,7 +103,9 @@ def main():
         if "not_run" not in found or name not in results:
             results[name] = found
         write_json(RESULTS, results)
-    text = re.sub(r"(?s)(<!-- benches -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{table(results)}\n{m[2]}", PAGE.read_text())
+    text = re.sub(
+        r"(?s)(<!-- benches -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{table(results)}\n{m[2]}", PAGE.read_text()
+    )
     with whole(PAGE, "w") as file:
         file.write(text)
     print(table(results))

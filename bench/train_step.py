@@ -2,9 +2,10 @@
 
     python bench/train_step.py [--rounds 5] [--steps 3] [--size 260] [--batch 8]
 
-Both take the same uint8 batch and do all that a step does: normalise, forward, smoothed loss, gradients, RMSProp. Each is a process of its
-own, so that its peak memory is its own; they work in turn, round by round, the other one stopped meanwhile so that its idle threads do not
-spin. What counts is the median over the rounds of the ratio within a round. Needs torch and efficientnet_pytorch (`make test-peers`).
+Both take the same uint8 batch and do all that a step does: normalise, forward, smoothed loss, gradients, RMSProp. Each
+is a process of its own, so that its peak memory is its own; they work in turn, round by round, the other one stopped
+meanwhile so that its idle threads do not spin. What counts is the median over the rounds of the ratio within a round.
+Needs torch and efficientnet_pytorch (`make test-peers`).
 """
 
 import argparse
@@ -30,21 +31,24 @@ RECIPE = ROOT / "recipes/ascend1.yaml"  # RMSProp and label smoothing as the ori
 
 def batch_of(size, batch):
     random = np.random.default_rng(0)
-    return random.integers(0, 256, (batch, size, size, 3)).astype(np.uint8), random.integers(0, CLASSES, batch).astype(np.int32)
+    return random.integers(0, 256, (batch, size, size, 3)).astype(np.uint8), random.integers(0, CLASSES, batch).astype(
+        np.int32
+    )
 
 
 def ours(size, batch):
     """A function that does one step."""
-    from effnet.devices import machine
     from effnet import recipe
 
     device.start("CPU")
+    from effnet.data.loader import Batch
     from effnet.network import efficientnet as network
     from effnet.training import step as steps
-    from effnet.data.loader import Batch
 
     params = recipe.load(RECIPE)
-    params = params.model_copy(update={"train": params.train.model_copy(update={"amp_level": "O0", "device_target": "CPU", "accumulate": 1})})
+    params = params.model_copy(
+        update={"train": params.train.model_copy(update={"amp_level": "O0", "device_target": "CPU", "accumulate": 1})}
+    )
     net = network.create(params.model, 1)
     step, _ = steps.create(net, net.trainable_params(), params)
     images, labels = batch_of(size, batch)
@@ -84,7 +88,10 @@ SIDES = {"effnet": ours, "torch": torch, "torch channels_last": torch_channels_l
 
 
 def serve(name, size, batch):
-    """In a process of its own: for each number read, do so many steps and print seconds a step and peak memory in MiB."""
+    """In a process of its own:
+
+    for each number read, do so many steps and print seconds a step and peak memory in MiB.
+    """
     step = SIDES[name](size, batch)
     step()  # compiled, and allocators warm
     print("ready", flush=True)
@@ -122,12 +129,17 @@ def main():
             took, memory[name] = json.loads(process.stdout.readline())
             process.send_signal(signal.SIGSTOP)
             seconds[name].append(took)
-        print(f"round {number + 1}: " + ", ".join(f"{name} {times[-1]:.2f} s" for name, times in seconds.items()), flush=True)
+        print(
+            f"round {number + 1}: " + ", ".join(f"{name} {times[-1]:.2f} s" for name, times in seconds.items()),
+            flush=True,
+        )
     for process in processes.values():
         process.kill()
 
     def ratio(peer):
-        return round(statistics.median(theirs / mine for theirs, mine in zip(seconds[peer], seconds["effnet"])), 3)
+        return round(
+            statistics.median(theirs / mine for theirs, mine in zip(seconds[peer], seconds["effnet"], strict=True)), 3
+        )
 
     print(json.dumps({
         "bench": "train_step",

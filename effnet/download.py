@@ -1,4 +1,7 @@
-"""What comes from outside: files by URL (resuming what broke off) and wheels by pip, each checked against a checksum."""
+"""What comes from outside:
+
+files by URL (resuming what broke off) and wheels by pip, each checked against a checksum.
+"""
 
 import http.client
 import ssl
@@ -18,7 +21,9 @@ ATTEMPTS = 4  # in a row that bring nothing
 
 
 class Archive(NamedTuple):
-    """url; size in bytes; SHA-256 or its first digits (both as TensorFlow Datasets' checksums.tsv has them); pictures inside."""
+    """url; size in bytes; SHA-256 or its first digits (both as TensorFlow Datasets' checksums.tsv has them);
+    pictures inside.
+    """
 
     url: str
     size: int
@@ -29,8 +34,8 @@ class Archive(NamedTuple):
 def fetch(archive, path):
     """Have archive.url at `path` with the right checksum.
 
-    What a broken connection left in `path`.part is continued, now or at the next call. Raises InputError where the net or the server
-    fails for good, or the checksum is wrong.
+    What a broken connection left in `path`.part is continued, now or at the next call. Raises InputError where the net
+    or the server fails for good, or the checksum is wrong.
     """
     path = Path(path)
     part = path.with_name(path.name + ".part")
@@ -50,7 +55,13 @@ def fetch(archive, path):
                     failures = ATTEMPTS  # asking again will not help
                 if error.code == 416:
                     part.unlink()  # the server's file ends before ours
-            except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
+            except (
+                urllib.error.URLError,
+                http.client.HTTPException,
+                ConnectionError,
+                TimeoutError,
+                ssl.SSLError,
+            ) as error:
                 problem = str(getattr(error, "reason", error)) or type(error).__name__
             failures = 0 if part.exists() and part.stat().st_size > have else failures + 1
             if failures >= ATTEMPTS:
@@ -83,11 +94,21 @@ def _check(archive, path):
 
 
 def by_pip(requirement, path, *options):
-    """Have the wheel of `requirement` (name==version) at `path`, whose name must be the wheel's; `options` go to pip download.
+    """Have the wheel of `requirement` (name==version) at `path`, whose name must be the wheel's; `options` go to pip
+    download.
 
     Raises InputError with pip's own last line. The caller checks the checksum.
     """
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--only-binary=:all:",
+    ]
     done = subprocess.run([*command, *options, f"--dest={path.parent}", requirement], capture_output=True, text=True)
     if done.returncode or not path.exists():
         lines = done.stderr.strip().splitlines() or ["no such wheel"]

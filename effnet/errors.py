@@ -13,7 +13,8 @@ class InputError(Exception):
 def run(main):
     """Call `main()` as a program: an InputError, a full disk or Ctrl-C ends it with one line and no traceback.
 
-    Exit codes: 0 done, 2 bad input, 130 interrupted, or what `main` returns. A program that did its work says what it took.
+    Exit codes: 0 done, 2 bad input, 130 interrupted, or what `main` returns. A program that did its work says what it
+    took.
     """
     began = time.perf_counter()
     try:
@@ -36,6 +37,8 @@ def run(main):
 
 
 def _took(began):
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))  # KiB on Linux
+    peak = max(
+        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )  # KiB on Linux
     name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
     print(f"{name}: {time.perf_counter() - began:.0f} s, peak memory {peak / 2**20:.2f} GiB", file=sys.stderr)

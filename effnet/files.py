@@ -11,10 +11,11 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def aside(path):
-    """A path to write to, of `path`'s own name in a folder aside; what is written takes `path`'s place when the block ends well.
+    """A path to write to, of `path`'s own name in a folder aside; what is written takes `path`'s place when the block
+    ends well.
 
-    Then it is flushed to disk, made readable for all (0644) and renamed. Whatever stood at `path` stays as it was if the block raises
-    or the process dies.
+    Then it is flushed to disk, made readable for all (0644) and renamed. Whatever stood at `path` stays as it was if
+    the block raises or the process dies.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """The schema of a recipe: every parameter that decides a result, with its type, unit and bounds.
 
-A recipe is one YAML file (params.yaml is the one in force, recipes/ holds ready ones). It is always complete: a missing key is an
-error as much as an unknown one, so that two recipes can be compared line by line.
+A recipe is one YAML file (params.yaml is the one in force, recipes/ holds ready ones). It is always complete: a missing
+key is an error as much as an unknown one, so that two recipes can be compared line by line.
 """
 
 import difflib
@@ -22,12 +22,14 @@ NotNegative = Annotated[float, Field(ge=0)]
 Pixels = Annotated[int, Field(ge=16, le=2048)]
 RGB = tuple[float, float, float]
 Span = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
-NO_BYTE = {"decides": False}  # of keys that say where or how fast the work is done, or what is kept: no output's bytes depend on them
+NO_BYTE = {
+    "decides": False
+}  # of keys that say where or how fast the work is done, or what is kept: no output's bytes depend on them
 GONE = {"export.formats": "ONNX and MINDIR are always written; take the line out (AIR: `make air`)"}
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Model(Section):
@@ -37,10 +39,20 @@ class Model(Section):
     class_num: int = Field(ge=2, le=100_000, description="number of classes")
     image_size: Pixels = Field(description="side of the square training image, pixels")
     dropout: float = Field(ge=0, lt=1, description="share of features dropped before the classifier")
-    drop_connect: float = Field(ge=0, lt=1, description="chance to skip the last block's residual branch; earlier blocks less, linearly; 0 is off")
-    bn_momentum: float = Field(ge=0, lt=1, description="share of the old value kept by batch normalisation's running statistics at a step")
-    padding: Literal["same", "symmetric"] = Field(description="padding of strided convolutions: TensorFlow's SAME or PyTorch's symmetric k//2")
-    pretrained: str = Field(description="name in effnet/weights/table.yaml or path of the weights to start from; empty: random")
+    drop_connect: float = Field(
+        ge=0,
+        lt=1,
+        description="chance to skip the last block's residual branch; earlier blocks less, linearly; 0 is off",
+    )
+    bn_momentum: float = Field(
+        ge=0, lt=1, description="share of the old value kept by batch normalisation's running statistics at a step"
+    )
+    padding: Literal["same", "symmetric"] = Field(
+        description="padding of strided convolutions: TensorFlow's SAME or PyTorch's symmetric k//2"
+    )
+    pretrained: str = Field(
+        description="name in effnet/weights/table.yaml or path of the weights to start from; empty: random"
+    )
 
 
 class Data(Section):
@@ -49,24 +61,36 @@ class Data(Section):
     source: Literal["digits", "folder", "imagenet", "flowers", "imagenette"] = Field(description="kind of data set")
     root: str = Field(description="folder with the source's files; unused by digits")
     shards: Positive = Field(description="number of training shards to write")
-    shorter_side: Count = Field(description="re-encode pictures to this shorter side, pixels; 0 keeps the original JPEG bytes")
+    shorter_side: Count = Field(
+        description="re-encode pictures to this shorter side, pixels; 0 keeps the original JPEG bytes"
+    )
     bad_images: Literal["stop", "skip"] = Field(description="what an unreadable picture does to `prepare`")
     batch_size: Positive = Field(description="images per optimizer update over all devices together")
     workers: Count = Field(json_schema_extra=NO_BYTE, description="decoding threads per device; 0: as many as cores.")
 
 
 class Augment(Section):
-    """Training pre-processing, a pure function of (seed, epoch, sample); and the normalisation shared with evaluation."""
+    """Training pre-processing, a pure function of (seed, epoch, sample); and the normalisation shared with
+    evaluation.
+    """
 
-    crop_scale: Span = Field(description="share of the picture's area that a random crop covers, least and most; [1, 1] with ratio [1, 1]: no crop")
+    crop_scale: Span = Field(
+        description="share of the picture's area that a random crop covers, least and most; [1, 1] with ratio [1, 1]: no crop"
+    )
     crop_ratio: Span = Field(description="aspect ratio of the random crop, least and most")
     interpolation: Interpolation = Field(description="resampling of the crop to image_size")
     hflip: Share = Field(description="chance of a horizontal flip")
-    auto_augment: str = Field(description="'' none, 'imagenet' the AutoAugment paper's policy, 'rand-mM-nN' RandAugment of magnitude M, N operations")
-    color_jitter: RGB = Field(description="brightness, contrast, saturation: each factor uniform in 1 +- value; 0 is off")
+    auto_augment: str = Field(
+        description="'' none, 'imagenet' the AutoAugment paper's policy, 'rand-mM-nN' RandAugment of magnitude M, N operations"
+    )
+    color_jitter: RGB = Field(
+        description="brightness, contrast, saturation: each factor uniform in 1 +- value; 0 is off"
+    )
     random_erasing: Share = Field(description="chance that a rectangle is erased")
     mixup: NotNegative = Field(description="alpha of mixup's Beta(alpha, alpha); 0 is off")
-    cutmix: NotNegative = Field(description="alpha of cutmix's Beta(alpha, alpha); 0 is off; with mixup on, each batch pair takes one of the two by chance")
+    cutmix: NotNegative = Field(
+        description="alpha of cutmix's Beta(alpha, alpha); 0 is off; with mixup on, each batch pair takes one of the two by chance"
+    )
     mean: RGB = Field(description="subtracted per channel, in units of 0..255")
     std: RGB = Field(description="divided by per channel, in units of 0..255")
 
@@ -81,15 +105,23 @@ class Train(Section):
     opt_eps: float = Field(gt=0, description="added inside RMSProp's square root, outside AdamW's")
     rms_decay: float = Field(ge=0, lt=1, description="RMSProp's decay of the mean square; AdamW's beta 2")
     momentum: float = Field(ge=0, lt=1, description="momentum; AdamW's beta 1")
-    weight_decay: NotNegative = Field(description="L2 term on convolution and dense kernels only (decoupled with adamw)")
+    weight_decay: NotNegative = Field(
+        description="L2 term on convolution and dense kernels only (decoupled with adamw)"
+    )
     clip_norm: NotNegative = Field(description="largest global norm of the gradient; 0 is off")
     accumulate: Positive = Field(description="micro-batches per update; batch_size is what one update sees")
-    ema_decay: float = Field(ge=0, lt=1, description="exponential moving average of weights, used for evaluation; 0 is off")
+    ema_decay: float = Field(
+        ge=0, lt=1, description="exponential moving average of weights, used for evaluation; 0 is off"
+    )
     sync_bn: bool = Field(description="batch statistics over all devices")
     label_smooth_factor: float = Field(ge=0, lt=1, description="share of the target spread over all classes")
-    amp_level: Literal["O0", "O2", "O3"] = Field(description="O0 float32; O2 float16 with float32 batch normalisation; O3 all float16")
+    amp_level: Literal["O0", "O2", "O3"] = Field(
+        description="O0 float32; O2 float16 with float32 batch normalisation; O3 all float16"
+    )
     loss_scale: float = Field(ge=0, description="fixed loss scale; 0: dynamic")
-    lr_decay_mode: Literal["linear", "cosine", "poly", "steps", "exponential"] = Field(description="decay after warm-up")
+    lr_decay_mode: Literal["linear", "cosine", "poly", "steps", "exponential"] = Field(
+        description="decay after warm-up"
+    )
     lr_init: NotNegative = Field(description="learning rate at the first step of warm-up")
     lr_max: float = Field(gt=0, description="learning rate at the end of warm-up")
     lr_end: NotNegative = Field(description="learning rate at the end (floor of steps and exponential)")
@@ -98,7 +130,9 @@ class Train(Section):
     warmup_epochs: NotNegative = Field(description="epochs of linear warm-up")
     freeze_epochs: Count = Field(description="first epochs that train the classifier only")
     seed: Count = Field(description="seed of initial weights, order, augmentation, dropout")
-    save_checkpoint_epochs: Positive = Field(json_schema_extra=NO_BYTE, description="epochs between two checkpoints to resume from")
+    save_checkpoint_epochs: Positive = Field(
+        json_schema_extra=NO_BYTE, description="epochs between two checkpoints to resume from"
+    )
     save_checkpoint_steps: Count = Field(json_schema_extra=NO_BYTE, description="also every so many steps; 0: off")
     keep_checkpoint_max: Positive = Field(json_schema_extra=NO_BYTE, description="newest checkpoints kept")
 
@@ -126,7 +160,9 @@ class Export(Section):
     opset: int = Field(ge=13, le=23, description="ONNX operator set")
     height: Count = Field(description="input height, pixels; 0: evaluate.crop")
     width: Count = Field(description="input width, pixels; 0: evaluate.crop")
-    normalize: Literal["outside", "inside"] = Field(description="outside: float NCHW, normalised; inside: uint8 NHWC straight from a decoder")
+    normalize: Literal["outside", "inside"] = Field(
+        description="outside: float NCHW, normalised; inside: uint8 NHWC straight from a decoder"
+    )
     quantize: tuple[Literal["float16", "int8"], ...] = Field(description="further ONNX files to write")
     calibration_images: Positive = Field(description="training pictures that calibrate int8")
 
@@ -134,7 +170,9 @@ class Export(Section):
 class Onnx(Section):
     """Evaluation of the exported model in ONNX Runtime."""
 
-    provider: Literal["CPU", "CUDA", "TensorRT", "CANN"] = Field(description="execution provider; absent is an error, never another one")
+    provider: Literal["CPU", "CUDA", "TensorRT", "CANN"] = Field(
+        description="execution provider; absent is an error, never another one"
+    )
     batch_size: Positive = Field(description="images per run")
 
 
@@ -153,7 +191,10 @@ class Recipe(Section):
     @model_validator(mode="after")
     def fits_together(self):
         if self.model.variant not in VARIANTS:
-            raise ValueError(f"model.variant: '{self.model.variant}' is not one of {', '.join(VARIANTS)}" + _nearest(self.model.variant, VARIANTS))
+            raise ValueError(
+                f"model.variant: '{self.model.variant}' is not one of {', '.join(VARIANTS)}"
+                + _nearest(self.model.variant, VARIANTS)
+            )
         parts = self.train.device_num * self.train.accumulate
         if self.data.batch_size % parts:
             raise ValueError(
@@ -164,7 +205,9 @@ class Recipe(Section):
             if crop > resize:
                 raise ValueError(f"{name}.crop: {crop} is larger than {name}.resize = {resize}")
         if self.train.warmup_epochs > self.train.epoch_size:
-            raise ValueError(f"train.warmup_epochs: {self.train.warmup_epochs} is more than train.epoch_size = {self.train.epoch_size}")
+            raise ValueError(
+                f"train.warmup_epochs: {self.train.warmup_epochs} is more than train.epoch_size = {self.train.epoch_size}"
+            )
         for name in ("crop_scale", "crop_ratio"):
             least, most = getattr(self.augment, name)
             if least > most:

@@ -1,4 +1,6 @@
-"""models/effnet.ckpt over every validation picture -> metrics/evaluate.json, tables and the worst mistakes beside it."""
+"""models/effnet.ckpt over every validation picture -> metrics/evaluate.json, tables and the worst mistakes beside
+it.
+"""
 
 import time
 

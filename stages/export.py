@@ -1,4 +1,6 @@
-"""models/effnet.ckpt -> models/effnet.onnx, models/effnet.mindir and what they say of themselves, models/effnet.json."""
+"""models/effnet.ckpt -> models/effnet.onnx, models/effnet.mindir and what they say of themselves,
+models/effnet.json.
+"""
 
 from effnet import errors, recipe
 from effnet.export import onnx_graph

@@ -1,4 +1,5 @@
-"""The logits that MindSpore, ONNX Runtime and the C++ application gave, side by side -> metrics/parity.json, metrics/parity.svg.
+"""The logits that MindSpore, ONNX Runtime and the C++ application gave, side by side -> metrics/parity.json,
+metrics/parity.svg.
 
 Fails where two float32 runtimes do not answer alike; both files are written before, so that one can see how.
 """
@@ -7,8 +8,8 @@ import numpy as np
 
 from effnet import errors, recipe
 from effnet.comparison import parity
-from effnet.shards.dataset import Dataset
 from effnet.files import write_json
+from effnet.shards.dataset import Dataset
 
 FLOAT32 = {
     "mindspore": "metrics/evaluate/logits.npy",

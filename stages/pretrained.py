@@ -1,8 +1,9 @@
 """Other people's weights as a checkpoint of ours, with their pre-processing, licence and classes inside.
 
-    python stages/pretrained.py                                      what the recipe's model.pretrained names -> models/start/start.ckpt
-    python stages/pretrained.py lite0                                -> models/pretrained/lite0.ckpt
-    python stages/pretrained.py torchvision_b2 --file my_b2.pth      weights of your own, of the kind that the row describes
+    python stages/pretrained.py                                      what the recipe's model.pretrained names ->
+    models/start/start.ckpt python stages/pretrained.py lite0                                ->
+    models/pretrained/lite0.ckpt python stages/pretrained.py torchvision_b2 --file my_b2.pth      weights of your own,
+    of the kind that the row describes
 
 Names are the rows of effnet/weights.yaml. model.pretrained may also be the path of a checkpoint of ours.
 """
@@ -10,8 +11,8 @@ Names are the rows of effnet/weights.yaml. model.pretrained may also be the path
 import argparse
 from pathlib import Path
 
-from effnet.network import checkpoint
 from effnet import errors, recipe
+from effnet.network import checkpoint
 from effnet.weights import pretrained
 
 CACHE = "data/raw/weights"
@@ -29,7 +30,10 @@ def main():
     if not name:
         print("model.pretrained is empty: training starts from random weights")
         return 0
-    return write("models/start/start.ckpt", *(checkpoint.load_model(name) if name.endswith(".ckpt") else pretrained.load(name, CACHE)))
+    return write(
+        "models/start/start.ckpt",
+        *(checkpoint.load_model(name) if name.endswith(".ckpt") else pretrained.load(name, CACHE)),
+    )
 
 
 def write(path, weights, meta):

@@ -1,4 +1,6 @@
-"""Smaller ONNX files, as export.quantize asks -> models/quantized/effnet.float16.onnx, models/quantized/effnet.int8.onnx."""
+"""Smaller ONNX files, as export.quantize asks -> models/quantized/effnet.float16.onnx,
+models/quantized/effnet.int8.onnx.
+"""
 
 from pathlib import Path
 

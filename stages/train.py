@@ -1,7 +1,7 @@
 """Shards -> models/effnet.ckpt (the final weights), models/checkpoints (to resume from) and the training's curves.
 
-Exit code 75: SIGTERM stopped it, the state is saved; run it again to go on. The environment says what to do about a run under
-other code that is there already: CONTINUE=1 goes on with it, ANEW=1 trains from the beginning.
+Exit code 75: SIGTERM stopped it, the state is saved; run it again to go on. The environment says what to do about a run
+under other code that is there already: CONTINUE=1 goes on with it, ANEW=1 trains from the beginning.
 """
 
 import contextlib
@@ -53,7 +53,9 @@ def main():
             held.enter_context(runs.alone(CHECKPOINTS))
             log = held.enter_context(curves("metrics/train"))
         wish = next((wish for wish in ("anew", "continue") if os.environ.get(wish.upper())), "")
-        run = runs.Run(CHECKPOINTS, identity.of_run(params, train_set, origin), settings.keep_checkpoint_max, ranks, wish)
+        run = runs.Run(
+            CHECKPOINTS, identity.of_run(params, train_set, origin), settings.keep_checkpoint_max, ranks, wish
+        )
         done = train(params, train_set, run, validate, initial, log, lambda: bool(stopped))
     if done is None:
         print("stopped by SIGTERM; the state is saved, run again to go on")

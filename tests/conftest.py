@@ -1,4 +1,6 @@
-"""Shared by all tests: where the real pictures are (if anywhere), recipes, and a throw-away copy of the project to run DVC in."""
+"""Shared by all tests: where the real pictures are (if anywhere), recipes, and a throw-away copy of the project to
+run DVC in.
+"""
 
 import os
 import shutil
@@ -20,9 +22,22 @@ class Project:
         self.folder = Path(folder)
 
     def run(self, *command, check=True, **options):
-        env = os.environ | {"PYTHONPATH": str(self.folder), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
-        done = subprocess.run([str(c) for c in command], cwd=self.folder, env=env | options.pop("env", {}), text=True, capture_output=True, **options)
-        assert not check or done.returncode == 0, f"{command}: exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        env = os.environ | {
+            "PYTHONPATH": str(self.folder),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "1",
+        }
+        done = subprocess.run(
+            [str(c) for c in command],
+            cwd=self.folder,
+            env=env | options.pop("env", {}),
+            text=True,
+            capture_output=True,
+            **options,
+        )
+        assert not check or done.returncode == 0, (
+            f"{command}: exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
         return done
 
     def set(self, **values):
@@ -49,7 +64,9 @@ class Project:
 
 
 def copy_project(folder, recipe="smoke"):
-    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True, capture_output=True, check=True).stdout.split("\n")
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True, capture_output=True, check=True
+    ).stdout.split("\n")
     compiled = [str(path.relative_to(ROOT)) for path in ROOT.glob("effnet/native/*.so")]
     for name in filter(None, [*files, *compiled]):
         if (ROOT / name).is_file():
@@ -73,8 +90,8 @@ def project(tmp_path):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A copy in which the smoke pipeline has run once from scratch. Tests must leave it as they found it; `.start` is the commit it ran on,
-    `.first` DVC's output."""
+    """A copy in which the smoke pipeline has run once from scratch. Tests must leave it as they found it; `.start` is
+    the commit it ran on, `.first` DVC's output."""
     project = copy_project(tmp_path_factory.mktemp("finished") / "project")
     project.start = project.run("git", "rev-parse", "HEAD").stdout.strip()
     project.first = project.run("dvc", "repro").stdout
@@ -82,12 +99,19 @@ def finished(tmp_path_factory):
 
 
 def _built(name, **options):
-    """A build folder that stays between runs of the tests: cmake remakes only what changed. Skips where a package is missing."""
+    """A build folder that stays between runs of the tests: cmake remakes only what changed.
+
+    Skips where a package is missing.
+    """
     from effnet.runtimes.infer310 import build
 
     headers = ("jpeglib.h", "nlohmann/json.hpp", "doctest/doctest.h")
     missing = [tool for tool in ("cmake", "c++") if not shutil.which(tool)]
-    missing += [header for header in headers if not any(Path(root, header).exists() for root in ("/usr/include", "/usr/local/include"))]
+    missing += [
+        header
+        for header in headers
+        if not any(Path(root, header).exists() for root in ("/usr/include", "/usr/local/include"))
+    ]
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed; `make setup` names the packages")
     return build(ROOT / "build" / name, tests=True, **options)
@@ -112,7 +136,9 @@ def effnet310():
 
 @pytest.fixture(scope="session")
 def effnet310_sanitized():
-    """The same under AddressSanitizer and UndefinedBehaviorSanitizer; where MindSpore Lite is not to be had, the test programs alone."""
+    """The same under AddressSanitizer and UndefinedBehaviorSanitizer; where MindSpore Lite is not to be had, the
+    test programs alone.
+    """
     return _built("test-infer310-sanitized", sanitize=True, lite=_mindspore_lite()[0])
 
 

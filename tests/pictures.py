@@ -49,7 +49,15 @@ def tree(root, train=6, val=2, classes=("ant", "bee", "cat"), size=(48, 40)):
 
 def settings(root="", **changes):
     """A recipe's data section."""
-    values = {"source": "folder", "root": str(root), "shards": 3, "shorter_side": 0, "bad_images": "stop", "batch_size": 4, "workers": 1}
+    values = {
+        "source": "folder",
+        "root": str(root),
+        "shards": 3,
+        "shorter_side": 0,
+        "bad_images": "stop",
+        "batch_size": 4,
+        "workers": 1,
+    }
     return Data(**values | changes)
 
 

@@ -1,4 +1,6 @@
-"""Real servers on the loopback interface for tests of remotes: each on a free port, with keys of its own, gone when the block ends."""
+"""Real servers on the loopback interface for tests of remotes: each on a free port, with keys of its own, gone when
+the block ends.
+"""
 
 import contextlib
 import getpass
@@ -24,7 +26,9 @@ def free_port():
 def running(command, port, log, **options):
     """`command` while the block runs, once it accepts connections on `port`."""
     with open(log, "w") as file:
-        process = subprocess.Popen([str(c) for c in command], stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **options)
+        process = subprocess.Popen(
+            [str(c) for c in command], stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **options
+        )
     try:
         for _ in range(300):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -41,15 +45,34 @@ def running(command, port, log, **options):
 
 @contextlib.contextmanager
 def s3(folder):
-    """A nanio (an S3 server that keeps objects as files and checks signatures) with one bucket: yields its URL, endpoint and keys."""
+    """A nanio (an S3 server that keeps objects as files and checks signatures) with one bucket: yields its URL,
+    endpoint and keys.
+    """
     pytest.importorskip("nanio", reason="nanio, the S3 server of these tests, needs Python 3.11")
     port, folder = free_port(), Path(folder)
     (folder / "data/bucket").mkdir(parents=True)
     keys = {"AWS_ACCESS_KEY_ID": "AKIA" + secrets.token_hex(8).upper(), "AWS_SECRET_ACCESS_KEY": secrets.token_hex(20)}
-    env = os.environ | {"NANIO_ACCESS_KEY": keys["AWS_ACCESS_KEY_ID"], "NANIO_SECRET_KEY": keys["AWS_SECRET_ACCESS_KEY"]}
-    command = [Path(sys.executable).parent / "nanio", "serve", "--data-dir", folder / "data", "--host", "127.0.0.1", "--port", port]
+    env = os.environ | {
+        "NANIO_ACCESS_KEY": keys["AWS_ACCESS_KEY_ID"],
+        "NANIO_SECRET_KEY": keys["AWS_SECRET_ACCESS_KEY"],
+    }
+    command = [
+        Path(sys.executable).parent / "nanio",
+        "serve",
+        "--data-dir",
+        folder / "data",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        port,
+    ]
     with running(command, port, folder / "log", env=env):
-        yield {"url": "s3://bucket/effnet", "endpoint": f"http://127.0.0.1:{port}", "keys": keys, "store": folder / "data/bucket/effnet"}
+        yield {
+            "url": "s3://bucket/effnet",
+            "endpoint": f"http://127.0.0.1:{port}",
+            "keys": keys,
+            "store": folder / "data/bucket/effnet",
+        }
 
 
 @contextlib.contextmanager

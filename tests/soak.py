@@ -1,8 +1,10 @@
 """A training run that is killed with SIGKILL at ten random moments ends with the bytes of one that never stopped.
 
-    python tests/soak.py FOLDER [--kills 10] [--recipe digits] [--seed 0]      FOLDER: a new one; some 20 minutes with digits on 2 cores
+    python tests/soak.py FOLDER [--kills 10] [--recipe digits] [--seed 0]      FOLDER: a new one; some 20 minutes with
+    digits on 2 cores
 
-Prints when each kill came and what was resumed, then compares models/effnet.ckpt and metrics/evaluate.json. Exit code 1 if they differ.
+Prints when each kill came and what was resumed, then compares models/effnet.ckpt and metrics/evaluate.json. Exit code 1
+if they differ.
 """
 
 import argparse
@@ -38,7 +40,14 @@ def main():
     done = 0
     while done < args.kills:
         before = newest(broken)
-        process = subprocess.Popen([sys.executable, "stages/train.py"], cwd=broken.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "stages/train.py"],
+            cwd=broken.folder,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
         while newest(broken) == before and process.poll() is None:  # it got somewhere, so that ten kills end some day
             time.sleep(0.05)
         time.sleep(moments.uniform(0, 30))

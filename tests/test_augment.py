@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import ImageEnhance, ImageOps
 
 from effnet.data import augment
 from effnet.errors import InputError
@@ -34,12 +34,18 @@ def test_geometry_is_in_the_papers_units(m):
     """Shear up to 0.3 (a slope, not degrees), translation up to 150 of 331 pixels, rotation up to 30 degrees."""
     assert np.array_equal(operate("ShearX", m), shifted(PIXELS, lambda y, x: 0.3 * m * y, lambda y, x: 0 * y))
     assert np.array_equal(operate("ShearY", m), shifted(PIXELS, lambda y, x: 0 * x, lambda y, x: 0.3 * m * x))
-    assert np.array_equal(operate("TranslateX", m), shifted(PIXELS, lambda y, x: 0 * y + 150 / 331 * m * 80, lambda y, x: 0 * y))
-    assert np.array_equal(operate("TranslateY", m), shifted(PIXELS, lambda y, x: 0 * y, lambda y, x: 0 * y + 150 / 331 * m * 64))
+    assert np.array_equal(
+        operate("TranslateX", m), shifted(PIXELS, lambda y, x: 0 * y + 150 / 331 * m * 80, lambda y, x: 0 * y)
+    )
+    assert np.array_equal(
+        operate("TranslateY", m), shifted(PIXELS, lambda y, x: 0 * y, lambda y, x: 0 * y + 150 / 331 * m * 64)
+    )
     a = math.radians(30 * m)
     dx = lambda y, x: (math.cos(a) - 1) * (x - 40) - math.sin(a) * (y - 32)  # noqa: E731
     dy = lambda y, x: math.sin(a) * (x - 40) + (math.cos(a) - 1) * (y - 32)  # noqa: E731
-    assert (operate("Rotate", m) != shifted(PIXELS, dx, dy)).mean() < 0.01  # Pillow steps in fixed point: a few pixels on an edge
+    assert (
+        operate("Rotate", m) != shifted(PIXELS, dx, dy)
+    ).mean() < 0.01  # Pillow steps in fixed point: a few pixels on an edge
 
 
 @pytest.mark.parametrize("m", [-0.9, 0.0, 0.3, 0.5, 1.0])
@@ -54,7 +60,12 @@ def test_colours_are_in_the_papers_units(m):
     assert np.abs(operate("Brightness", m) - (PIXELS * factor).clip(0, 255)).max() <= 1
     grey = np.asarray(IMAGE.convert("L")).astype(int)
     assert np.abs(operate("Color", m) - (grey[..., None] + factor * (PIXELS - grey[..., None])).clip(0, 255)).max() <= 1
-    assert np.abs(operate("Contrast", m) - (int(grey.mean() + 0.5) + factor * (PIXELS - int(grey.mean() + 0.5))).clip(0, 255)).max() <= 1
+    assert (
+        np.abs(
+            operate("Contrast", m) - (int(grey.mean() + 0.5) + factor * (PIXELS - int(grey.mean() + 0.5))).clip(0, 255)
+        ).max()
+        <= 1
+    )
 
 
 def test_histogram_operations():
@@ -70,7 +81,9 @@ def test_histogram_operations():
 
 
 def test_policy_is_the_papers():
-    """Table 9 of arXiv 1805.09501: operation, probability, magnitude (the magnitude of Equalize, AutoContrast and Invert means nothing)."""
+    """Table 9 of arXiv 1805.09501: operation, probability, magnitude (the magnitude of Equalize, AutoContrast and
+    Invert means nothing).
+    """
     table = """Posterize .4 8 Rotate .6 9|Solarize .6 5 AutoContrast .6|Equalize .8 Equalize .6|Posterize .6 7 Posterize .6 6
         Equalize .4 Solarize .2 4|Equalize .4 Rotate .8 8|Solarize .6 3 Equalize .6|Posterize .8 5 Equalize 1|Rotate .2 3 Solarize .6 8
         Equalize .6 Posterize .4 6|Rotate .8 8 Color .4 0|Rotate .4 9 Equalize .6|Equalize 0 Equalize .8|Invert .6 Equalize 1
@@ -79,7 +92,7 @@ def test_policy_is_the_papers():
         Equalize .8 Equalize .6"""
     rows = [row.split() for line in table.splitlines() for row in line.split("|")]
     assert len(rows) == len(augment.IMAGENET) == 25
-    for row, step in zip(rows, augment.IMAGENET):
+    for row, step in zip(rows, augment.IMAGENET, strict=False):
         flat = []
         for name, chance, magnitude in (step[:3], step[3:]):
             flat += [name, chance] + ([] if name in ("Equalize", "AutoContrast", "Invert") else [magnitude])
@@ -89,7 +102,9 @@ def test_policy_is_the_papers():
 def test_sub_policies_and_chances(monkeypatch):
     seen = []
     for name in augment.OPERATIONS:
-        monkeypatch.setitem(augment.OPERATIONS, name, lambda image, m, name=name: seen.append((name, round(m * 10))) or image)
+        monkeypatch.setitem(
+            augment.OPERATIONS, name, lambda image, m, name=name: seen.append((name, round(m * 10))) or image
+        )
     policy = augment.policy("imagenet")
     for i in range(8000):
         augment.apply(policy, IMAGE, augment.generator(1, augment.SAMPLE, 0, i))
@@ -97,7 +112,10 @@ def test_sub_policies_and_chances(monkeypatch):
     for name, m in seen:
         count[name, m] = count.get((name, m), 0) + 1
     draws = 8000 / 25
-    assert abs(count["ShearX", 5] + count["ShearX", -5] - 0.6 * draws) < 40 and abs(count["ShearX", 5] - count["ShearX", -5]) < 60
+    assert (
+        abs(count["ShearX", 5] + count["ShearX", -5] - 0.6 * draws) < 40
+        and abs(count["ShearX", 5] - count["ShearX", -5]) < 60
+    )
     assert abs(sum(n for (name, _), n in count.items() if name == "Sharpness") - 0.4 * draws) < 40
     assert abs(len(seen) - draws * sum(row[1] + row[4] for row in augment.IMAGENET)) < 300
     seen.clear()
@@ -115,18 +133,31 @@ def test_unknown_policy(name):
 
 
 def test_crop_box():
-    boxes = [augment.crop_box(500, 400, (0.08, 0.4), (3 / 4, 4 / 3), augment.generator(0, augment.SAMPLE, 0, i)) for i in range(3000)]
+    boxes = [
+        augment.crop_box(500, 400, (0.08, 0.4), (3 / 4, 4 / 3), augment.generator(0, augment.SAMPLE, 0, i))
+        for i in range(3000)
+    ]
     left, top, right, bottom = np.array(boxes).T
     assert (0 <= left).all() and (left < right).all() and (right <= 500).all()
     assert (0 <= top).all() and (top < bottom).all() and (bottom <= 400).all() and {0, 1} <= set(top)
     area, ratio = (right - left) * (bottom - top) / 200_000, np.log((right - left) / (bottom - top)) / np.log(4 / 3)
     for values, low, high in ((area, 0.08, 0.4), (ratio, -1, 1)):  # uniform: quartiles where they belong
-        assert np.abs(np.quantile(values, [0, 0.25, 0.5, 0.75, 1]) - np.linspace(low, high, 5)).max() < 0.035 * (high - low)
-    whole = [augment.crop_box(500, 400, (0.08, 1), (3 / 4, 4 / 3), augment.generator(0, augment.SAMPLE, 1, i)) for i in range(1000)]
+        assert np.abs(np.quantile(values, [0, 0.25, 0.5, 0.75, 1]) - np.linspace(low, high, 5)).max() < 0.035 * (
+            high - low
+        )
+    whole = [
+        augment.crop_box(500, 400, (0.08, 1), (3 / 4, 4 / 3), augment.generator(0, augment.SAMPLE, 1, i))
+        for i in range(1000)
+    ]
     assert max(b[2] - b[0] for b in whole) > 490 and max(b[3] - b[1] for b in whole) == 400
     rng = augment.generator(0, augment.SAMPLE, 0)
     assert augment.crop_box(100, 100, (0.25, 0.25), (1, 1), rng)[2:] != (100, 100)
-    assert augment.crop_box(1000, 10, (0.9, 1), (3 / 4, 4 / 3), rng) == (493, 0, 506, 10)  # nothing fits: the middle, as wide as allowed
+    assert augment.crop_box(1000, 10, (0.9, 1), (3 / 4, 4 / 3), rng) == (
+        493,
+        0,
+        506,
+        10,
+    )  # nothing fits: the middle, as wide as allowed
     assert augment.crop_box(10, 1000, (0.9, 1), (3 / 4, 4 / 3), rng) == (0, 493, 10, 506)
     assert augment.crop_box(1, 1, (0.08, 1), (3 / 4, 4 / 3), rng) == (0, 0, 1, 1)
 
@@ -161,7 +192,9 @@ def test_mixup_and_cutmix():
         assert np.abs(mixed[0] - (lam * pair[0] + (1 - lam) * pair[1])).max() < 0.501  # rounded to the nearest
         assert np.abs(mixed[1] - (lam * pair[1] + (1 - lam) * pair[0])).max() < 0.501
         lams.append(lam)
-    assert abs(np.mean(lams) - 0.5) < 0.08 and abs(np.var(lams) - 0.125) < 0.03  # Beta(a, a): variance 1 / (4 (2 a + 1))
+    assert (
+        abs(np.mean(lams) - 0.5) < 0.08 and abs(np.var(lams) - 0.125) < 0.03
+    )  # Beta(a, a): variance 1 / (4 (2 a + 1))
     for i in range(200):
         mixed = pair.copy()
         lam = augment.mix(mixed, augment.generator(2, augment.PAIR, 0, i), mixup=0, cutmix=1.0)
@@ -170,6 +203,11 @@ def test_mixup_and_cutmix():
 
 
 def test_streams_are_known_numbers():
-    """The first numbers of each stream, written down: another NumPy, processor or year must not change what a seed means."""
-    raw = b"".join(augment.philox(7, purpose, 3, 5).random_raw(4).tobytes() for purpose in (augment.ORDER, augment.SAMPLE, augment.PAIR))
+    """The first numbers of each stream, written down: another NumPy, processor or year must not change what a seed
+    means.
+    """
+    raw = b"".join(
+        augment.philox(7, purpose, 3, 5).random_raw(4).tobytes()
+        for purpose in (augment.ORDER, augment.SAMPLE, augment.PAIR)
+    )
     assert hashlib.sha256(raw).hexdigest()[:16] == "53d1dce630441c45"

@@ -11,21 +11,35 @@ from tests.conftest import ROOT
 
 
 def bench(*arguments):
-    done = subprocess.run([sys.executable, "bench/gpu.py", "--device", "CPU", "--tiny", *arguments], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "bench/gpu.py", "--device", "CPU", "--tiny", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def test_ours(tmp_path):
     found = bench("--torch-python", "/bin/false")["measured"]
-    assert found["train_mindspore"]["images_per_second"] > 0 and 6 < found["train_mindspore"]["loss"] < 9  # of 1000 classes: ln 1000 = 6.9
-    assert found["infer_onnx_CPU"]["images_per_second"] > 0 and set(found["infer_onnx_CPU"]["nodes"]) == {"CPUExecutionProvider"}
+    assert (
+        found["train_mindspore"]["images_per_second"] > 0 and 6 < found["train_mindspore"]["loss"] < 9
+    )  # of 1000 classes: ln 1000 = 6.9
+    assert found["infer_onnx_CPU"]["images_per_second"] > 0 and set(found["infer_onnx_CPU"]["nodes"]) == {
+        "CPUExecutionProvider"
+    }
     assert found["parity"]["passed"]
-    assert "failed" in found["train_torch"] and "failed" in found["infer_torch"]  # a peer that is not there is said to be so
+    assert (
+        "failed" in found["train_torch"] and "failed" in found["infer_torch"]
+    )  # a peer that is not there is said to be so
 
 
 @pytest.mark.peers
-@pytest.mark.skipif(importlib.util.find_spec("efficientnet_pytorch") is None, reason="needs efficientnet_pytorch; `make test-peers` installs it")
+@pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_pytorch") is None,
+    reason="needs efficientnet_pytorch; `make test-peers` installs it",
+)
 def test_with_the_peer():
     result = bench()
     assert result["ratio"] > 0 and not any("failed" in part for part in result["measured"].values())

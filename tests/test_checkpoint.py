@@ -6,8 +6,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from effnet.network import checkpoint
 from effnet.errors import InputError
+from effnet.network import checkpoint
 
 ARRAYS = {"stem.conv.weight": np.arange(5000, dtype=np.float32).reshape(50, 100), "scalar": np.float32(3).reshape(())}
 
@@ -22,7 +22,16 @@ def test_round_trip_and_same_bytes(tmp_path):
     assert all((arrays[name] == value).all() and arrays[name].shape == value.shape for name, value in ARRAYS.items())
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-7], lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:900] + b"x" + b[901:], lambda b: b"no" * 99])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b[:-7],
+        lambda b: b[: len(b) // 2],
+        lambda b: b"",
+        lambda b: b[:900] + b"x" + b[901:],
+        lambda b: b"no" * 99,
+    ],
+)
 def test_damaged_files_are_named(tmp_path, damage):
     path = tmp_path / "a.ckpt"
     checkpoint.save(path, ARRAYS, {})
@@ -36,7 +45,9 @@ def test_missing_and_foreign_files(tmp_path):
         checkpoint.load(tmp_path / "none.ckpt")
     import mindspore as ms
 
-    ms.save_checkpoint([{"name": "w", "data": ms.Tensor(np.zeros(3, np.float32))}], str(tmp_path / "f.ckpt"), crc_check=True)
+    ms.save_checkpoint(
+        [{"name": "w", "data": ms.Tensor(np.zeros(3, np.float32))}], str(tmp_path / "f.ckpt"), crc_check=True
+    )
     with pytest.raises(InputError, match="not written by this project"):
         checkpoint.load(tmp_path / "f.ckpt")
 

@@ -22,13 +22,15 @@ def compared(a, b):
 
 def test_by_hand():
     # 10 pictures: both right 5, only A right 1, only B right 3, both wrong 1
-    found = compared("xxxxx" "x" "yyy" "y", "xxxxx" "y" "xxx" "y")
+    found = compared("xxxxxxyyyy", "xxxxxyxxxy")
     assert found.images == 10 and (found.only_a, found.only_b) == (1, 3)
     assert found.top1_a == 0.6 and found.top1_b == 0.8 and found.difference == pytest.approx(0.2)
     assert found.p == 0.625  # 2 * (C(4,0) + C(4,1)) / 2^4 = 2 * 5 / 16
     # Bonett and Price: a = 2/12, b = 4/12; variance (6/12 - (2/12)^2) / 12 = (1/2 - 1/36) / 12 = 17/432
     assert found.half_width == pytest.approx(1.959963984540054 * math.sqrt(17 / 432))
-    assert found.low == pytest.approx(1 / 6 - found.half_width) and found.high == pytest.approx(1 / 6 + found.half_width)
+    assert found.low == pytest.approx(1 / 6 - found.half_width) and found.high == pytest.approx(
+        1 / 6 + found.half_width
+    )
     assert "within noise" in compare.sentence(found)
 
 
@@ -51,7 +53,11 @@ def test_test_and_interval_never_contradict_each_other():
         for only_a in range(min(images, 25)):
             for only_b in range(min(images - only_a, 25)):
                 _, low, high = compare.interval(only_a, only_b, images)
-                assert compare.mcnemar(only_a, only_b) >= compare.SIGNIFICANT or low > 0 or high < 0, (images, only_a, only_b)
+                assert compare.mcnemar(only_a, only_b) >= compare.SIGNIFICANT or low > 0 or high < 0, (
+                    images,
+                    only_a,
+                    only_b,
+                )
 
 
 def test_other_pictures_other_labels_other_files_are_refused():

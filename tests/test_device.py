@@ -1,4 +1,7 @@
-"""Devices that are missing, too old or full: what the user is told. Faults of drivers and cards come from a driver library made for it."""
+"""Devices that are missing, too old or full: what the user is told.
+
+Faults of drivers and cards come from a driver library made for it.
+"""
 
 import os
 import subprocess
@@ -20,14 +23,26 @@ def driver(tmp_path_factory):
     """Folder with a libcuda.so.1 that FAKE_* variables steer."""
     folder = tmp_path_factory.mktemp("driver")
     source = ROOT / "tests/fake_driver.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", folder / "libcuda.so.1", source], check=True)
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", folder / "libcuda.so.1", source], check=True
+    )
     return folder
 
 
 def ask(recipe, driver="", **fake):
     """`python -m effnet.device recipes/RECIPE.yaml` in a process of its own: (exit code, error)."""
-    env = os.environ | {"LD_LIBRARY_PATH": str(driver), "CUDA_HOME": "/nowhere"} | {key: str(value) for key, value in fake.items()}
-    done = subprocess.run([sys.executable, "-m", "effnet.device", f"recipes/{recipe}.yaml"], cwd=ROOT, env=env, capture_output=True, text=True)
+    env = (
+        os.environ
+        | {"LD_LIBRARY_PATH": str(driver), "CUDA_HOME": "/nowhere"}
+        | {key: str(value) for key, value in fake.items()}
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "effnet.device", f"recipes/{recipe}.yaml"],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
     assert "Traceback" not in done.stderr
     return done.returncode, done.stderr
 
@@ -75,7 +90,17 @@ def test_libraries_load_whatever_their_order(tmp_path):
 
     def make(name, *needs):
         linked = [f"-l:{need}" for need in needs]
-        command = ["cc", "-shared", "-fPIC", f"-Wl,-soname,{name}", "-Wl,--no-as-needed", "-o", folder / name, tmp_path / "empty.c", f"-L{folder}"]
+        command = [
+            "cc",
+            "-shared",
+            "-fPIC",
+            f"-Wl,-soname,{name}",
+            "-Wl,--no-as-needed",
+            "-o",
+            folder / name,
+            tmp_path / "empty.c",
+            f"-L{folder}",
+        ]
         subprocess.run([*command, *linked], check=True)
 
     make("libeffnet_z.so.1")
@@ -143,7 +168,9 @@ def test_other_errors_pass():
 
 
 def test_the_batch_that_fits():
-    """gpu8 puts 128 pictures on a card at once: a card of 12 GiB is told a share that divides them and fits, and the more memory the larger."""
+    """gpu8 puts 128 pictures on a card at once: a card of 12 GiB is told a share that divides them and fits, and the
+    more memory the larger.
+    """
     recipe, full = load("recipes/gpu8.yaml"), RuntimeError("cudaMalloc failed, ret[2], out of memory")
     shares = []
     for memory in (4, 8, 12, 24):
@@ -160,6 +187,9 @@ def test_the_batch_that_fits():
 
 
 def test_the_estimate_is_near_what_was_measured():
-    """B2 at 260 pixels in float32: 426 MiB a picture between batches of 4 and 8 on a CPU. It may err on the safe side only."""
+    """B2 at 260 pixels in float32: 426 MiB a picture between batches of 4 and 8 on a CPU.
+
+    It may err on the safe side only.
+    """
     ratio = picture_bytes(load("recipes/gpu1.yaml").model, "O0") / (426 * 2**20)
     assert 1 <= ratio < 1.2

@@ -4,7 +4,6 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -14,11 +13,33 @@ from tests.conftest import ROOT
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 ELSEWHERE = "needs "  # "(needs hardware)", "needs a server": what no test can run here
 # programs of the system, not of this project
-SYSTEM = {"mkdir", "cp", "mv", "cd", "ls", "for", "git", "source", "$EDITOR", "npu-smi", "hccn_tool", "export", "sudo", "cmake", "unzip", "tar", "ctest", "find", "rm"}
+SYSTEM = {
+    "mkdir",
+    "cp",
+    "mv",
+    "cd",
+    "ls",
+    "for",
+    "git",
+    "source",
+    "$EDITOR",
+    "npu-smi",
+    "hccn_tool",
+    "export",
+    "sudo",
+    "cmake",
+    "unzip",
+    "tar",
+    "ctest",
+    "find",
+    "rm",
+}
 
 
 def commands(page):
-    """Command lines of the page's ```sh blocks, comments taken off, joined where they go on; without those that need what is not here."""
+    """Command lines of the page's ```sh blocks, comments taken off, joined where they go on; without those that need
+    what is not here.
+    """
     for block in re.findall(r"```(?:sh|bash|shell)\n(.*?)```", page.read_text(), re.S):
         for line in block.replace("\\\n", " ").splitlines():
             if line.strip() and ELSEWHERE not in line and not re.match(r"\s*(\./|\$\w+/|[a-z]+=)", line):
@@ -39,16 +60,24 @@ def test_commands_exist(page, command):
         makefile = (ROOT / "Makefile").read_text()
         for word in rest:
             if "=" in word:
-                assert f"$({word.split('=')[0]})" in makefile or f"ifdef {word.split('=')[0]}" in makefile, f"no variable {word}"
+                assert f"$({word.split('=')[0]})" in makefile or f"ifdef {word.split('=')[0]}" in makefile, (
+                    f"no variable {word}"
+                )
             else:
                 assert re.search(rf"^([\w-]+ )*{word}( [\w-]+)*:", makefile, re.M), f"no target {word}"
     elif program in ("python", "python3") and rest[0] != "-m":
         text = (ROOT / rest[0]).read_text()
         assert all(f'"{option}"' in text or option in text for option in options), f"{rest[0]} has no {options}"
     elif program in ("python", "python3"):
-        assert rest[1] in ("pytest", "pip") or (ROOT / (rest[1].replace(".", "/") + ".py")).exists() or (ROOT / rest[1].replace(".", "/")).is_dir()
+        assert (
+            rest[1] in ("pytest", "pip")
+            or (ROOT / (rest[1].replace(".", "/") + ".py")).exists()
+            or (ROOT / rest[1].replace(".", "/")).is_dir()
+        )
     elif program == "effnet":
-        text = subprocess.run([sys.executable, "-m", "effnet", rest[0], "--help"], cwd=ROOT, capture_output=True, text=True).stdout
+        text = subprocess.run(
+            [sys.executable, "-m", "effnet", rest[0], "--help"], cwd=ROOT, capture_output=True, text=True
+        ).stdout
         assert "usage" in text and all(option in text for option in options)
     elif program == "dvc":
         text = subprocess.run([sys.executable, "-m", "dvc", *rest[: 2 if rest[0] in ("metrics", "params", "plots", "exp", "queue") else 1], "--help"],
@@ -93,7 +122,9 @@ def test_the_page_of_remotes_does_what_it_says(reader, tmp_path):
         if command == "dvc metrics diff main":  # "Comparing branches"
             here = reader
         said[command] = follow(here, command)
-    assert "files sent to" in said["make push"] and "in place: " in said["make pull"] and "up to date" in said["dvc repro"]
+    assert (
+        "files sent to" in said["make push"] and "in place: " in said["make pull"] and "up to date" in said["dvc repro"]
+    )
     assert "metrics/evaluate.json: equal" in said["make verify"] and said["make models"].count("in the remote") == 3
     assert "within noise" in said["make compare A=main B=other"]
 
@@ -107,7 +138,7 @@ SECONDS = [
 
 def test_quick_commands_run(reader):
     assert set(SECONDS) <= {command for _, command in ALL}
-    follow(reader, "python -c 'from PIL import Image; Image.new(\"RGB\", (60, 40)).save(\"new.jpg\")'")
+    follow(reader, 'python -c \'from PIL import Image; Image.new("RGB", (60, 40)).save("new.jpg")\'')
     said = {command: follow(reader, command) for command in SECONDS}
     assert "--worker_num=8" in said["make train-ascend8 DRY_RUN=1"] and said[SECONDS[-1]].startswith("new.jpg: ")
     assert not [command for command in SECONDS if reader.ran(said[command])]  # nothing was out of date
@@ -123,12 +154,17 @@ def test_every_fifth_picture_is_set_aside(tmp_path):
     subprocess.run(["bash", "-euc", block], cwd=tmp_path, check=True)
     found = {split: {str(p.relative_to(tmp_path / "data/pictures" / split)) for p in (tmp_path / "data/pictures" / split).rglob("*.jpg")}
              for split in ("train", "val")}  # fmt: skip
-    assert found["val"] == {"a cat/5 of nine.jpg", "dog/1 of nine.jpg", "dog/6 of nine.jpg"} and found["train"] == set(names) - found["val"]
+    assert (
+        found["val"] == {"a cat/5 of nine.jpg", "dog/1 of nine.jpg", "dog/6 of nine.jpg"}
+        and found["train"] == set(names) - found["val"]
+    )
 
 
 def test_workflows_do_what_ci_run_does():
     pages = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github/workflows").glob("*.yml")}
-    assert set(pages) == {"ci", "metrics"} and all(page[True] and page["jobs"] for page in pages.values())  # YAML 1.1 reads `on` as true
+    assert set(pages) == {"ci", "metrics"} and all(
+        page[True] and page["jobs"] for page in pages.values()
+    )  # YAML 1.1 reads `on` as true
     assert ".ci/run" in [step.get("run") for step in pages["ci"]["jobs"]["tests"]["steps"]]
     assert (ROOT / ".ci/run").stat().st_mode & 0o111
 

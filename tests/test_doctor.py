@@ -1,4 +1,6 @@
-"""What `make doctor` finds, on trees and libraries made for it; MindSpore's own plugin and version table are the real ones."""
+"""What `make doctor` finds, on trees and libraries made for it; MindSpore's own plugin and version table are the
+real ones.
+"""
 
 import os
 import re
@@ -7,8 +9,8 @@ import sys
 
 import pytest
 
-from effnet.devices import cuda, machine
 from effnet import doctor
+from effnet.devices import cuda, machine
 from tests.conftest import ROOT
 
 PLUGIN = device.mindspore_folder() / "lib/plugin/libmindspore_gpu.so.11.6"
@@ -16,7 +18,13 @@ NEEDED = ["libcublas.so.11", "libcudart.so.11.0", "libcudnn.so.8", "libcufft.so.
 
 
 def run(*arguments, **env):
-    return subprocess.run([sys.executable, "-m", "effnet.doctor", *arguments], cwd=ROOT, env=os.environ | env, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "effnet.doctor", *arguments],
+        cwd=ROOT,
+        env=os.environ | env,
+        capture_output=True,
+        text=True,
+    )
 
 
 def missing(findings):
@@ -32,7 +40,9 @@ def wheels(tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         (tmp_path / "empty.c").write_text("int nothing;")
         for name in names:
-            subprocess.run(["cc", "-shared", "-fPIC", f"-Wl,-soname,{name}", "-o", folder / name, tmp_path / "empty.c"], check=True)
+            subprocess.run(
+                ["cc", "-shared", "-fPIC", f"-Wl,-soname,{name}", "-o", folder / name, tmp_path / "empty.c"], check=True
+            )
         return tmp_path / "cuda"
 
     return make
@@ -55,12 +65,14 @@ def test_exit_code_is_that_of_the_target_asked_for():
 def test_plugin_without_and_with_its_libraries(wheels, tmp_path):
     if cuda.has_driver():
         pytest.skip("this machine has a driver")
-    (what, mend), = doctor._libraries("plugin", PLUGIN, tmp_path)
-    there = set(cuda.unresolved(PLUGIN, tmp_path))  # what a CUDA installation on this machine already brings is not missing
+    ((what, mend),) = doctor._libraries("plugin", PLUGIN, tmp_path)
+    there = set(
+        cuda.unresolved(PLUGIN, tmp_path)
+    )  # what a CUDA installation on this machine already brings is not missing
     assert "libcudnn.so.8" in there and there <= {*NEEDED, cuda.DRIVER} and mend == "make setup DEVICE=gpu"
     assert all(name in what for name in there - {cuda.DRIVER}) and cuda.DRIVER not in what
 
-    (what, mend), = doctor._libraries("plugin", PLUGIN, wheels(*NEEDED))
+    ((what, mend),) = doctor._libraries("plugin", PLUGIN, wheels(*NEEDED))
     assert mend == "" and what.endswith("every library found but the driver's libcuda.so.1")
     assert cuda.unresolved(PLUGIN, wheels()) == [cuda.DRIVER]
 
@@ -68,7 +80,7 @@ def test_plugin_without_and_with_its_libraries(wheels, tmp_path):
 @pytest.mark.skipif(not PLUGIN.is_file(), reason="this MindSpore wheel holds no GPU plugin")
 def test_wrong_cuda_major(wheels):
     folder = wheels(*[name for name in NEEDED if "cublas" not in name], "libcublas.so.12")
-    (what, mend), = doctor._libraries("plugin", PLUGIN, folder)
+    ((what, mend),) = doctor._libraries("plugin", PLUGIN, folder)
     assert "wrong CUDA major: libcublas.so.11 is needed, libcublas.so.12 is there" in what and mend
 
 
@@ -78,7 +90,11 @@ def test_two_onnxruntimes(tmp_path):
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.0\n")
     done = run("cpu", PYTHONPATH=str(tmp_path))
-    assert done.returncode == 1 and "two ONNX Runtime packages" in done.stdout and "-> make setup DEVICE=gpu" in done.stdout
+    assert (
+        done.returncode == 1
+        and "two ONNX Runtime packages" in done.stdout
+        and "-> make setup DEVICE=gpu" in done.stdout
+    )
 
 
 def test_cann_table_is_mindspores_own():
@@ -89,7 +105,9 @@ def test_cann_table_is_mindspores_own():
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """An Ascend machine on paper: driver, two devices, CANN of a version that MindSpore accepts, its environment set."""
+    """An Ascend machine on paper: driver, two devices, CANN of a version that MindSpore accepts, its environment
+    set.
+    """
     files = {
         "root/driver/version.info": "Version=25.5.0\n",
         "root/ascend-toolkit/set_env.sh": "",
@@ -113,7 +131,12 @@ def look(machine):
 
 def test_ascend_in_order(machine):
     text = "\n".join(what for what, mend in look(machine) if not mend)
-    assert "2 Ascend devices" in text and "NPU driver 25.5.0" in text and f"CANN {doctor.cann_versions()[-1]}.RC1" in text and "HCCL" in text
+    assert (
+        "2 Ascend devices" in text
+        and "NPU driver 25.5.0" in text
+        and f"CANN {doctor.cann_versions()[-1]}.RC1" in text
+        and "HCCL" in text
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,7 +144,11 @@ def test_ascend_in_order(machine):
     [
         (lambda m, e: [path.unlink() for path in m.glob("dev/*")], "0 Ascend devices", "docs/ascend.md, step 1"),
         (lambda m, e: (m / "root/driver/version.info").unlink(), "NPU driver in ", "docs/ascend.md, step 1"),
-        (lambda m, e: (m / "cann/compiler/version.info").write_text("Version=7.0.0\n"), "CANN 7.0.0", "docs/ascend.md, step 2"),
+        (
+            lambda m, e: (m / "cann/compiler/version.info").write_text("Version=7.0.0\n"),
+            "CANN 7.0.0",
+            "docs/ascend.md, step 2",
+        ),
         (lambda m, e: (m / "cann/lib64/libhccl.so").unlink(), "HCCL", "docs/ascend.md, step 2"),
         (lambda m, e: e.delenv("ASCEND_HOME_PATH"), "its environment is not set", "/root/ascend-toolkit/set_env.sh"),
     ],

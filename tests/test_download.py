@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from effnet import download
-from effnet.sources.build import build_shards
-from effnet.shards.dataset import Dataset
 from effnet.errors import InputError
+from effnet.shards.dataset import Dataset
 from tests.pictures import jpeg, settings
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
@@ -79,7 +78,8 @@ def test_broken_connections_are_resumed(tmp_path):
 def test_a_download_that_gave_up_is_resumed_by_the_next_call(tmp_path):
     with server(CONTENT, breaks=[1_000_000] + [0] * download.ATTEMPTS) as (url, _):
         with pytest.raises(
-            InputError, match=rf"ended after 1,000,000 of 3,000,000 bytes; run again to continue, or put the file at {tmp_path}"
+            InputError,
+            match=rf"ended after 1,000,000 of 3,000,000 bytes; run again to continue, or put the file at {tmp_path}",
         ):
             download.fetch(archive(url), tmp_path / "data.tgz")
     assert not (tmp_path / "data.tgz").exists()
@@ -101,7 +101,8 @@ def test_a_wrong_checksum_is_named_and_nothing_of_it_kept(tmp_path):
     with server(other) as (url, _):
         expected = archive(url)
         with pytest.raises(
-            InputError, match=f"SHA-256 {hashlib.sha256(other).hexdigest()}, expected 3,000,000 bytes with {expected.sha256}"
+            InputError,
+            match=f"SHA-256 {hashlib.sha256(other).hexdigest()}, expected 3,000,000 bytes with {expected.sha256}",
         ):
             download.fetch(expected, tmp_path / "data.tgz")
     assert list(tmp_path.iterdir()) == []
@@ -164,7 +165,7 @@ def test_flowers_come_in_by_url_and_a_fifth_of_each_class_validates(tmp_path, mo
     content = tgz([("LICENSE.txt", b"CC-BY", {})] + [(name, data, {}) for name, data in files.items()])
     with server(content, breaks=[len(content) // 2]) as (url, _):
         monkeypatch.setattr(download, "FLOWERS", archive(url, content, images=30))
-        prepare(settings(tmp_path / "raw", source="flowers"), tmp_path / "out", 3)
+        build_shards(settings(tmp_path / "raw", source="flowers"), tmp_path / "out", 3)
     train, val = Dataset(tmp_path / "out", "train"), Dataset(tmp_path / "out", "val")
     assert np.bincount(train.labels).tolist() == [8, 8, 8] and np.bincount(val.labels).tolist() == [2, 2, 2]
     assert {name: dataset.read(i) for dataset in (train, val) for i, name in enumerate(dataset.names)} == files

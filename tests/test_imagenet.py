@@ -1,4 +1,6 @@
-"""effnet/data/imagenet.py: small archives of the official structure, oddities included, to shards and labels; and damaged ones."""
+"""effnet/data/imagenet.py: small archives of the official structure, oddities included, to shards and labels; and
+damaged ones.
+"""
 
 import io
 import shutil
@@ -9,14 +11,13 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from tests.conftest import SHARED
-from effnet.sources import imagenet
 from effnet.data.loader import eval_batches
-from effnet.sources.build import build_shards
 from effnet.data.presets import eval_preset
-from effnet.shards.dataset import Dataset
 from effnet.errors import InputError
 from effnet.recipe import Evaluate
+from effnet.shards.dataset import Dataset
+from effnet.sources import imagenet
+from tests.conftest import SHARED
 from tests.pictures import contents, jpeg, odd, settings
 
 CLASSES = {
@@ -50,7 +51,16 @@ def packed(files):
 
 def meta():
     """meta.mat's synsets as the official file has them: leaves in the order of their ids, then an inner node."""
-    fields = ("ILSVRC2012_ID", "WNID", "words", "gloss", "num_children", "children", "wordnet_height", "num_train_images")
+    fields = (
+        "ILSVRC2012_ID",
+        "WNID",
+        "words",
+        "gloss",
+        "num_children",
+        "children",
+        "wordnet_height",
+        "num_train_images",
+    )
     rows = [(number, wnid, name, "", 0, [], 0, len(TRAIN[wnid])) for wnid, (number, name) in CLASSES.items()]
     rows.append((4, "n00001740", "entity", "that which is perceived", 3, [1, 2, 3], 2, 0))
     synsets = np.empty((len(rows), 1), [(field, object) for field in fields])
@@ -80,7 +90,7 @@ def extracted(root, flat):
         for name, data in files.items():
             (root / "train" / wnid / name).write_bytes(data)
     wnid_of = {number: wnid for wnid, (number, _) in CLASSES.items()}
-    for (name, data), number in zip(VAL.items(), TRUTH):
+    for (name, data), number in zip(VAL.items(), TRUTH, strict=False):
         folder = root / "val" if flat else root / "val" / wnid_of[number]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
@@ -93,7 +103,7 @@ def extracted(root, flat):
 
 def test_archives_to_shards_to_pictures_and_labels(tmp_path):
     root = official(tmp_path / "raw")
-    prepare(settings(root, source="imagenet"), tmp_path / "out", 3)
+    build_shards(settings(root, source="imagenet"), tmp_path / "out", 3)
     train, val = Dataset(tmp_path / "out", "train"), Dataset(tmp_path / "out", "val")
     assert train.class_ids == WNIDS and train.classes == ["tench, Tinca tinca", "kit fox", "chain saw, chainsaw"]
     assert {name: train.read(i) for i, name in enumerate(train.names)} == {
@@ -101,19 +111,19 @@ def test_archives_to_shards_to_pictures_and_labels(tmp_path):
     }
     assert [WNIDS[label] for label in train.labels] == [name.split("/")[0] for name in train.names]
     wnid_of = {number: wnid for wnid, (number, _) in CLASSES.items()}
-    expected = {f"{wnid_of[number]}/{name}": data for (name, data), number in zip(VAL.items(), TRUTH)}
+    expected = {f"{wnid_of[number]}/{name}": data for (name, data), number in zip(VAL.items(), TRUTH, strict=False)}
     assert {name: val.read(i) for i, name in enumerate(val.names)} == expected
     assert [WNIDS[label] for label in val.labels] == [name.split("/")[0] for name in val.names]
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_archives_to_batches_oddities_included(tmp_path):
-    prepare(settings(official(tmp_path / "raw"), source="imagenet"), tmp_path / "out", 3)
+    build_shards(settings(official(tmp_path / "raw"), source="imagenet"), tmp_path / "out", 3)
     train = Dataset(tmp_path / "out", "train")
     preset = eval_preset(Evaluate(resize=40, crop=32, interpolation="bilinear", batch_size=4))
     seen = 0
     for batch in eval_batches(train, preset, batch_size=4, workers=2):
-        for image, label, index in zip(batch.images, batch.labels, batch.indices):
+        for image, label, index in zip(batch.images, batch.labels, batch.indices, strict=False):
             wnid, file = train.names[index].split("/")
             with Image.open(io.BytesIO(TRAIN[wnid][file])) as picture:
                 expected = np.asarray(picture.convert("RGB"))[4:36, 8:40]  # 48 x 40: only the centre crop is left to do
@@ -123,9 +133,9 @@ def test_archives_to_batches_oddities_included(tmp_path):
 
 
 def test_an_extracted_tree_gives_the_same_shards(tmp_path):
-    prepare(settings(official(tmp_path / "tars"), source="imagenet"), tmp_path / "from_tars", 3)
+    build_shards(settings(official(tmp_path / "tars"), source="imagenet"), tmp_path / "from_tars", 3)
     for flat in (True, False):
-        prepare(settings(extracted(tmp_path / f"tree{flat}", flat), source="imagenet"), tmp_path / f"out{flat}", 3)
+        build_shards(settings(extracted(tmp_path / f"tree{flat}", flat), source="imagenet"), tmp_path / f"out{flat}", 3)
         assert contents(tmp_path / f"out{flat}") == contents(tmp_path / "from_tars")
 
 
@@ -168,12 +178,15 @@ def test_a_damaged_devkit_is_named_with_its_checksum(tmp_path):
     for data in (whole[: len(whole) // 2], b"no archive", b""):
         path.write_bytes(data)
         refused(
-            tmp_path / "raw", r"devkit_t12.tar.gz: damaged .*its MD5 is [0-9a-f]{32}, the official file's fa75699e90414af021442c21a62c3abf"
+            tmp_path / "raw",
+            r"devkit_t12.tar.gz: damaged .*its MD5 is [0-9a-f]{32}, the official file's fa75699e90414af021442c21a62c3abf",
         )
 
 
 def test_a_wrong_number_of_classes_or_pictures_is_named(tmp_path):
-    refused(official(tmp_path / "a", train=TRAIN | {"n09999999": {}}), "found 4 classes, expected 3; unknown: n09999999")
+    refused(
+        official(tmp_path / "a", train=TRAIN | {"n09999999": {}}), "found 4 classes, expected 3; unknown: n09999999"
+    )
     fewer = TRAIN | {"n01000000": dict(list(TRAIN["n01000000"].items())[1:])}
     refused(official(tmp_path / "b", train=fewer), "found 16 pictures, expected 17; in 1 classes: n01000000: 3 of 4")
     refused(
@@ -184,9 +197,13 @@ def test_a_wrong_number_of_classes_or_pictures_is_named(tmp_path):
 
 
 def test_a_ground_truth_that_does_not_fit_is_named(tmp_path):
-    refused(official(tmp_path / "a", truth=TRUTH[:-1]), "found 7 pictures, the ground truth is for 6; unknown: ILSVRC2012_val_00000007")
     refused(
-        official(tmp_path / "b", truth=TRUTH[:2] + [17] + TRUTH[3:]), "ground truth names classes that its meta.mat has not: line 3: 17"
+        official(tmp_path / "a", truth=TRUTH[:-1]),
+        "found 7 pictures, the ground truth is for 6; unknown: ILSVRC2012_val_00000007",
+    )
+    refused(
+        official(tmp_path / "b", truth=TRUTH[:2] + [17] + TRUTH[3:]),
+        "ground truth names classes that its meta.mat has not: line 3: 17",
     )
     refused(official(tmp_path / "c", truth=["x"]), "ground truth cannot be read")
 

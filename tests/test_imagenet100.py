@@ -1,20 +1,24 @@
-"""Real weights on real pictures: Lite0 and Lite2 on a hundred of ImageNet's, picture by picture as PyTorch sees them (tests/peers/lite.py)."""
+"""Real weights on real pictures:
+
+Lite0 and Lite2 on a hundred of ImageNet's, picture by picture as PyTorch sees them (tests/peers/lite.py).
+"""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from effnet.network import checkpoint
-from effnet.devices import machine
-from effnet.mindir import write as export
-from effnet.runtimes import infer310, onnx_runtime as onnx, int8 as quantize
-from effnet.comparison import parity
 from effnet.cli import predict
-from effnet.weights import pretrained
+from effnet.comparison import parity
 from effnet.errors import InputError
 from effnet.files import write_json
+from effnet.mindir import write as export
 from effnet.mindir.version_1 import to_version_1
+from effnet.network import checkpoint
+from effnet.runtimes import infer310
+from effnet.runtimes import int8 as quantize
+from effnet.runtimes import onnx_runtime as onnx
+from effnet.weights import pretrained
 from tests.conftest import ROOT
 
 REFERENCE_TOP1 = {"lite0": 0.89, "lite2": 0.91}  # of PyTorch on these hundred pictures
@@ -66,9 +70,15 @@ def test_every_pictures_top1_is_pytorchs(case, ending):
 def test_wrong_normalisation_would_show(case):
     name, reference, folder, images, _ = case
     model, _, _ = predict.load(folder / f"{name}.onnx")
-    model.mean, model.std = np.array([123.675, 116.28, 103.53], np.float32), np.array([58.395, 57.12, 57.375], np.float32)
+    model.mean, model.std = (
+        np.array([123.675, 116.28, 103.53], np.float32),
+        np.array([58.395, 57.12, 57.375], np.float32),
+    )
     found = logits(model, images)
-    assert np.abs(found.max(1) - reference[f"{name}_largest"]).max() > 1 and (found.argmax(1) != reference[f"{name}_top1"]).sum() > 3
+    assert (
+        np.abs(found.max(1) - reference[f"{name}_largest"]).max() > 1
+        and (found.argmax(1) != reference[f"{name}_top1"]).sum() > 3
+    )
 
 
 class Loose:
@@ -76,7 +86,11 @@ class Loose:
 
     def __init__(self, folder, classes):
         self.files = sorted(folder.glob("*.JPEG"))
-        self.names, self.classes, self.labels = [file.name for file in self.files], classes, np.zeros(len(self.files), np.int32)
+        self.names, self.classes, self.labels = (
+            [file.name for file in self.files],
+            classes,
+            np.zeros(len(self.files), np.int32),
+        )
 
     def __len__(self):
         return len(self.files)
@@ -87,7 +101,8 @@ class Loose:
 
 @pytest.mark.parametrize("case", ["lite0"], indirect=True)
 def test_every_runtime_answers_alike(case, shared, effnet310, tmp_path, capsys):
-    """MindSpore, ONNX Runtime, the C++ program: equal top-1 and logits within the parity stage's limit; int8 within a point of float32.
+    """MindSpore, ONNX Runtime, the C++ program: equal top-1 and logits within the parity stage's limit; int8 within a
+    point of float32.
 
     int8 is calibrated on photographs of flowers: other pictures, as training pictures are."""
     name, _, folder, images, labels = case
@@ -100,14 +115,20 @@ def test_every_runtime_answers_alike(case, shared, effnet310, tmp_path, capsys):
     found = {
         "mindspore": answers(case, "ckpt"),
         "onnx": onnx.evaluate(onnx.Model(folder / f"{name}.onnx"), dataset, onnx.preprocessing(meta), 8),
-        "infer310": infer310.evaluate(effnet310 / "effnet310", tmp_path / "v1.mindir", tmp_path / "meta.json", dataset)[0],
+        "infer310": infer310.evaluate(effnet310 / "effnet310", tmp_path / "v1.mindir", tmp_path / "meta.json", dataset)[
+            0
+        ],
     }
     parity.check(found, dataset.names)
     assert all(pair["equal_top1"] == 1 for pair in parity.compare(found).values())
     look, flowers = predict.preset(meta, meta["crop"]), sorted((shared / "flowers" / "train").rglob("*.jpg"))[::8]
-    quantize.to_int8(tmp_path / "int8.onnx", folder / f"{name}.onnx", np.stack([look(file.read_bytes()) for file in flowers]))
+    quantize.to_int8(
+        tmp_path / "int8.onnx", folder / f"{name}.onnx", np.stack([look(file.read_bytes()) for file in flowers])
+    )
     int8 = logits(onnx.Model(tmp_path / "int8.onnx"), images)
     float32, top1 = ((answers.argmax(1) == labels).mean() for answers in (found["onnx"], int8))
     with capsys.disabled():
-        print(f"\n{name}: top-1 {float32:.2f} in float32, {top1:.2f} in int8, {(int8.argmax(1) == found['onnx'].argmax(1)).mean():.2f} of answers equal")
+        print(
+            f"\n{name}: top-1 {float32:.2f} in float32, {top1:.2f} in int8, {(int8.argmax(1) == found['onnx'].argmax(1)).mean():.2f} of answers equal"
+        )
     assert abs(top1 - float32) <= 0.01 + 1e-9

@@ -1,6 +1,6 @@
-"""effnet310, the C++ application: bytes as Pillow's, logits as MindSpore's, damage survived, refusals of one sentence."""
-
-from effnet.devices import machine  # noqa: F401  before mindspore
+"""effnet310, the C++ application: bytes as Pillow's, logits as MindSpore's, damage survived, refusals of one
+sentence.
+"""
 
 import io
 import json
@@ -14,18 +14,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from effnet.runtimes import infer310
+from effnet.arch.initial import initial_weights
+from effnet.devices import machine  # noqa: F401  before mindspore
 from effnet.errors import InputError
 from effnet.files import write_json
-from effnet.results.metrics import results
 from effnet.mindir.version_1 import to_version_1
-from effnet.arch.initial import initial_weights
 from effnet.network.efficientnet import EfficientNet, load_weights
+from effnet.results.metrics import results
+from effnet.runtimes import infer310
 from tests import pictures
 from tests.conftest import SHARED
 
 ms.set_context(mode=ms.GRAPH_MODE)
-META = {"classes": list("abcdefghij"), "mean": [123.7, 116.3, 103.5], "std": [58.4, 57.1, 57.4], "interpolation": "bilinear"}
+META = {
+    "classes": list("abcdefghij"),
+    "mean": [123.7, 116.3, 103.5],
+    "std": [58.4, 57.1, 57.4],
+    "interpolation": "bilinear",
+}
 SIZES = [(64, 64), (97, 61), (61, 97), (33, 40), (40, 203), (500, 375), (32, 32)]
 
 
@@ -48,7 +54,9 @@ def with_pillow(data, meta):
     image = Image.open(io.BytesIO(data)).convert("RGB")
     (w, h), side = image.size, meta["resize"]
     w, h = (side, side * h // w) if w <= h else (side * w // h, side)
-    image = image.resize((w, h), {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[meta["interpolation"]])
+    image = image.resize(
+        (w, h), {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[meta["interpolation"]]
+    )
     left, top = round((w - meta["width"]) / 2), round((h - meta["height"]) / 2)
     pixels = np.asarray(image.crop((left, top, left + meta["width"], top + meta["height"])), np.float32)
     return ((pixels - np.float32(meta["mean"])) / np.float32(meta["std"])).transpose(2, 0, 1)
@@ -64,8 +72,12 @@ def test_model_input_is_pillows_byte_for_byte(resize, height, width, interpolati
         files |= {path.name: path.read_bytes() for path in sorted((SHARED / "imagenet100").glob("*.JPEG"))[:10]}
     for name, data in files.items():
         (tmp_path / "a.jpg").write_bytes(data)
-        out = subprocess.run([effnet310 / "prepare", tmp_path / "meta.json", tmp_path / "a.jpg"], capture_output=True, check=True).stdout
-        np.testing.assert_array_equal(np.frombuffer(out, np.float32).reshape(3, height, width), with_pillow(data, meta), err_msg=name)
+        out = subprocess.run(
+            [effnet310 / "prepare", tmp_path / "meta.json", tmp_path / "a.jpg"], capture_output=True, check=True
+        ).stdout
+        np.testing.assert_array_equal(
+            np.frombuffer(out, np.float32).reshape(3, height, width), with_pillow(data, meta), err_msg=name
+        )
 
 
 def test_unit_tests(effnet310_sanitized):
@@ -75,7 +87,11 @@ def test_unit_tests(effnet310_sanitized):
 
 
 def test_ten_thousand_damaged_jpegs(effnet310_sanitized, tmp_path):
-    files = [pictures.jpeg(0, mode=mode, progressive=progressive) for mode in ("L", "RGB", "CMYK") for progressive in (False, True)]
+    files = [
+        pictures.jpeg(0, mode=mode, progressive=progressive)
+        for mode in ("L", "RGB", "CMYK")
+        for progressive in (False, True)
+    ]
     for i, data in enumerate(files):
         (tmp_path / f"{i}.jpg").write_bytes(data)
     command = [effnet310_sanitized / "damage", "10000", *sorted(tmp_path.iterdir())]
@@ -126,7 +142,9 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("batch", [1, 4, 32])
 def test_answers_are_mindspores(batch, model, folder, tmp_path):
-    done = model.run("--input", folder, "--batch", batch, "--top", 3, "--json", tmp_path / "a.json", "--logits", tmp_path / "a.npy")
+    done = model.run(
+        "--input", folder, "--batch", batch, "--top", 3, "--json", tmp_path / "a.json", "--logits", tmp_path / "a.npy"
+    )
     assert done.returncode == 0 and done.stdout == "", done.stderr
     files = sorted(folder.rglob("*.jpg"), key=lambda path: bytes(path))
     expected = model.logits([path.read_bytes() for path in files])
@@ -137,7 +155,7 @@ def test_answers_are_mindspores(batch, model, folder, tmp_path):
     report = json.loads((tmp_path / "a.json").read_text())
     best = results(logits, np.zeros(9, int))
     assert [picture["file"] for picture in report["pictures"]] == [str(path) for path in files]
-    for picture, top, confidence in zip(report["pictures"], best.top, best.confidence):
+    for picture, top, confidence in zip(report["pictures"], best.top, best.confidence, strict=False):
         assert [answer["class"] for answer in picture["top"]] == top[:3].tolist()
         assert [answer["name"] for answer in picture["top"]] == ["abcdefghij"[i] for i in top[:3]]
         assert picture["top"][0]["probability"] == pytest.approx(confidence, abs=1e-12)
@@ -148,7 +166,9 @@ def test_answers_are_mindspores(batch, model, folder, tmp_path):
 
 
 def test_the_whole_program_under_sanitizers(effnet310_sanitized, model, folder, tmp_path):
-    """Leaks are not looked for here, as MindSpore Lite leaves some behind; the unit tests and the damaged files look for ours."""
+    """Leaks are not looked for here, as MindSpore Lite leaves some behind; the unit tests and the damaged files look
+    for ours.
+    """
     (tmp_path / "cut.jpg").write_bytes((folder / "0.jpg").read_bytes()[:300])
     for name in ("1.jpg", "2.jpg"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
@@ -185,7 +205,9 @@ def test_bad_pictures_are_named_and_the_rest_answered(model, folder, tmp_path):
     assert done.returncode == 4
     report = json.loads((tmp_path / "a.json").read_text())
     problems = {"cut": "the file ends before the picture does", "empty": "the file is empty", "png": "not a JPEG file"}
-    assert report["bad"] == [{"file": str(tmp_path / f"{name}.jpg"), "problem": problem} for name, problem in problems.items()]
+    assert report["bad"] == [
+        {"file": str(tmp_path / f"{name}.jpg"), "problem": problem} for name, problem in problems.items()
+    ]
     assert (report["bad_images"], report["images"]) == (3, 2)
     assert all(f"{name}.jpg: {problem}" in done.stderr for name, problem in problems.items())
     logits = np.load(tmp_path / "a.npy")
@@ -238,7 +260,10 @@ def test_bad_input_ends_in_one_sentence(model, folder, tmp_path):
     cases = [
         (model.run("--input", tmp_path / "none"), "none: no .jpg or .jpeg file in this folder"),
         (model.run("--input", tmp_path / "gone"), "gone: no such file or folder"),
-        (model.run("--input", folder, model=version3), "version3.mindir: not a model MindSpore Lite can load on cpu; give it"),
+        (
+            model.run("--input", folder, model=version3),
+            "version3.mindir: not a model MindSpore Lite can load on cpu; give it",
+        ),
         (model.run("--input", folder, model=tmp_path / "not.mindir"), "not.mindir: not a model"),
         (model.run("--input", folder, model=tmp_path / "gone"), "gone: no such model file"),
         (model.run("--input", folder, meta=tmp_path / "gone"), "gone: cannot be read"),
@@ -281,7 +306,9 @@ def test_a_download_that_is_not_the_published_one_is_refused(tmp_path, monkeypat
         infer310.mindspore_lite(tmp_path / "cache")
     with zipfile.ZipFile(tmp_path / "links" / infer310.WHEEL, "w") as wheel:
         tags = "Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: cp37-cp37m-manylinux1_x86_64\n"
-        wheel.writestr("mindspore_lite-2.0.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: mindspore-lite\nVersion: 2.0.0\n")
+        wheel.writestr(
+            "mindspore_lite-2.0.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: mindspore-lite\nVersion: 2.0.0\n"
+        )
         wheel.writestr("mindspore_lite-2.0.0.dist-info/WHEEL", tags)
     with pytest.raises(InputError, match="SHA-256 .*, expected .*damaged or not the published file"):
         infer310.mindspore_lite(tmp_path / "cache")

@@ -3,11 +3,11 @@
 import pytest
 
 from effnet.arch import layers as info
-from effnet.errors import InputError
 from effnet.arch.family import VARIANTS
+from effnet.errors import InputError
 
-# variant: parameters, FLOPs. Parameters: torchvision's `num_params` (B0-B7) and the published Lite weights' own tensors.
-# FLOPs: Tan & Le 2019, table 2, and the README of tensorflow/tpu's efficientnet/lite.
+# variant: parameters, FLOPs. Parameters: torchvision's `num_params` (B0-B7) and the published Lite weights' own
+# tensors. FLOPs: Tan & Le 2019, table 2, and the README of tensorflow/tpu's efficientnet/lite.
 PUBLISHED = {
     "efficientnet_b0": (5_288_548, 0.39e9),
     "efficientnet_b1": (7_794_184, 0.70e9),
@@ -35,7 +35,8 @@ def test_parameters_and_macs_of_the_whole_family_are_the_published_ones():
         counted, macs = info.totals(variant)
         assert counted == parameters, variant
         if VARIANTS[variant].lite:
-            # that table counts batch normalisation and activation too, about three operations for each value out of a convolution
+            # that table counts batch normalisation and activation too, about three operations for each value out of a
+            # convolution
             macs += 3 * sum(row.output[0] * row.output[1] ** 2 for row in info.layers(variant) if row.kind != "dense")
             assert macs == pytest.approx(flops, rel=0.005), variant
         else:  # the paper's count is of another tool and printed to two digits

@@ -1,4 +1,6 @@
-"""effnet/kernels: values and gradients against PyTorch in float64, the same bytes on any number of threads and processors."""
+"""effnet/kernels: values and gradients against PyTorch in float64, the same bytes on any number of threads and
+processors.
+"""
 
 import ctypes
 import hashlib
@@ -8,15 +10,14 @@ import sys
 import numpy as np
 import pytest
 
-from effnet.devices import machine
-
 device.start("CPU")
 
 import mindspore as ms  # noqa: E402
 
-from effnet.network import operators as kernels, efficientnet as network  # noqa: E402
 from effnet import native  # noqa: E402
 from effnet.mindir.write import to_mindspore  # noqa: E402
+from effnet.network import efficientnet as network
+from effnet.network import operators as kernels  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not kernels.usable(), reason="the operators are for x86-64")
@@ -78,7 +79,9 @@ def test_depthwise_is_torchs(kernel, stride, height, padding):
         return needed // 2, needed - needed // 2
 
     x, weight = numbers(0, 2, 6, height, height + 1), numbers(1, 6, 1, kernel, kernel)
-    expected = torch_gradients(lambda x, w: F.conv2d(F.pad(x, (*pads(height + 1), *pads(height))), w, stride=stride, groups=6), x, weight)
+    expected = torch_gradients(
+        lambda x, w: F.conv2d(F.pad(x, (*pads(height + 1), *pads(height))), w, stride=stride, groups=6), x, weight
+    )
     assert_close(gradients(kernels.depthwise(stride, padding), x, weight), expected)
 
 
@@ -95,7 +98,9 @@ def test_depthwise_is_mindspores(kernel, stride, height, padding):
         return (conv(x) * g).sum()
 
     dx, (dweight,) = ms.grad(weighted, 0, ms.ParameterTuple([conv.weight]))(inputs)
-    assert_close(gradients(kernels.depthwise(stride, padding), x, weight), [value.asnumpy(), dx.asnumpy(), dweight.asnumpy()])
+    assert_close(
+        gradients(kernels.depthwise(stride, padding), x, weight), [value.asnumpy(), dx.asnumpy(), dweight.asnumpy()]
+    )
 
 
 @pytest.mark.peers
@@ -163,7 +168,12 @@ def test_the_same_bytes_on_any_processor_and_number_of_threads(tmp_path):
 def digest(library):
     """Of all operators' results for some numbers, from the library called as MindSpore calls it."""
     library, total = ctypes.CDLL(library), hashlib.sha256()
-    x, weight, narrow, gate = numbers(0, 3, 5, 33, 34), numbers(1, 5, 1, 5, 5), numbers(2, 3, 5, 17, 17), numbers(3, 3, 5)
+    x, weight, narrow, gate = (
+        numbers(0, 3, 5, 33, 34),
+        numbers(1, 5, 1, 5, 5),
+        numbers(2, 3, 5, 17, 17),
+        numbers(3, 3, 5),
+    )
     row, eps = numbers(4, 5), np.array([1e-3], np.float32)
     mean, variance = np.float32(x.mean((0, 2, 3))), np.float32(x.var((0, 2, 3)))
     for name, inputs, outputs in [
@@ -191,5 +201,12 @@ def test_exported_files_do_without(tmp_path):
     """A MINDIR file holds MindSpore's own operators, for it must run where this library is not."""
     net = network.EfficientNet("efficientnet_b0", 10)
     weights = {p.name: p.asnumpy() for p in net.get_parameters()}
-    to_mindspore(tmp_path / "net.mindir", weights, {"variant": "efficientnet_b0", "class_num": 10, "padding": "same"}, 32, 32, "MINDIR")
+    to_mindspore(
+        tmp_path / "net.mindir",
+        weights,
+        {"variant": "efficientnet_b0", "class_num": 10, "padding": "same"},
+        32,
+        32,
+        "MINDIR",
+    )
     assert b"Custom" not in (tmp_path / "net.mindir").read_bytes()

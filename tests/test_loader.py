@@ -1,4 +1,6 @@
-"""effnet/data/loader.py: the same bytes for any number of threads and devices and from any step; nothing lost, nothing twice."""
+"""effnet/data/loader.py: the same bytes for any number of threads and devices and from any step; nothing lost,
+nothing twice.
+"""
 
 import gc
 import hashlib
@@ -50,7 +52,10 @@ def digest(batches):
 
 def joined(ranks):
     """The global batches out of every rank's slices."""
-    return [type(parts[0])(*(np.concatenate(fields) for fields in zip(*parts))) for parts in zip(*ranks)]
+    return [
+        type(parts[0])(*(np.concatenate(fields) for fields in zip(*parts, strict=False)))
+        for parts in zip(*ranks, strict=False)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +98,13 @@ def test_what_a_batch_holds(pictures):
         assert batch.images.dtype == np.uint8 and batch.images.shape == (BATCH, SIZE, SIZE, 3)
         assert [field.dtype for field in batch[1:]] == [np.int32, np.int32, np.float32, np.int64]
         assert np.array_equal(batch.labels, pictures.labels[batch.indices]) and (batch.lam == 1).all()
-        for image, index in zip(batch.images, batch.indices):
+        for image, index in zip(batch.images, batch.indices, strict=False):
             assert np.array_equal(image, preset(pictures.pictures[index], 4, int(index)))
 
 
 def test_mixing_is_of_neighbours(pictures):
     plain, mixed = train(pictures, mixup=0, cutmix=0), train(pictures, mixup=0.8, cutmix=0)
-    for a, b in zip(plain, mixed):
+    for a, b in zip(plain, mixed, strict=False):
         assert np.array_equal(a.labels, b.labels) and np.array_equal(a.indices, b.indices)
         assert np.array_equal(b.others, a.labels.reshape(-1, 2)[:, ::-1].ravel())
         lam = b.lam[:, None, None, None]
@@ -111,12 +116,14 @@ def test_mixing_is_of_neighbours(pictures):
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
 def test_evaluation_loses_and_repeats_nothing(pictures, ranks):
     preset = eval_preset(evaluation(36, SIZE))
-    batches = [batch for rank in range(ranks) for batch in eval_batches(pictures, preset, BATCH, rank, ranks, workers=2)]
+    batches = [
+        batch for rank in range(ranks) for batch in eval_batches(pictures, preset, BATCH, rank, ranks, workers=2)
+    ]
     assert np.array_equal(np.concatenate([batch.indices for batch in batches]), np.arange(COUNT))
     assert np.array_equal(np.concatenate([batch.labels for batch in batches]), pictures.labels)
     assert sorted({len(batch.images) for batch in batches})[-1] == BATCH
     images = np.concatenate([batch.images for batch in batches])
-    assert all(np.array_equal(image, preset(data)) for image, data in zip(images, pictures.pictures))
+    assert all(np.array_equal(image, preset(data)) for image, data in zip(images, pictures.pictures, strict=False))
 
 
 def test_evaluation_of_fewer_pictures_than_devices():
@@ -132,7 +139,10 @@ def test_a_damaged_picture_is_named(pictures):
         lambda: train(broken, workers=2),
         lambda: list(eval_batches(broken, eval_preset(evaluation(36, SIZE)), BATCH, workers=2)),
     ):
-        with pytest.raises(InputError, match=r"^class7/17.JPEG: not a readable picture \(the file ends before the picture does\); take it out"):
+        with pytest.raises(
+            InputError,
+            match=r"^class7/17.JPEG: not a readable picture \(the file ends before the picture does\); take it out",
+        ):
             batches()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("loader")]
 

@@ -14,7 +14,9 @@ def test_summary_equals_scikit_learn():
     exact = np.exp(logits.astype(np.float64))
     assert found["top1"] == top_k_accuracy_score(labels, logits, k=1)
     assert found["top5"] == top_k_accuracy_score(labels, logits, k=5)
-    assert found["loss"] == pytest.approx(log_loss(labels, exact / exact.sum(1, keepdims=True), labels=range(12)), rel=1e-12)
+    assert found["loss"] == pytest.approx(
+        log_loss(labels, exact / exact.sum(1, keepdims=True), labels=range(12)), rel=1e-12
+    )
     assert found["images"] == 200
 
 
@@ -45,4 +47,7 @@ def test_per_class_table():
 def test_calibration_by_hand():
     logits = np.log(np.array([[0.95, 0.05], [0.92, 0.08], [0.55, 0.45]]))
     rows = metrics.calibration(metrics.results(logits, [0, 1, 0]))
-    assert rows == [{"images": 1, "confidence": 0.55, "accuracy": 1.0}, {"images": 2, "confidence": 0.935, "accuracy": 0.5}]
+    assert rows == [
+        {"images": 1, "confidence": 0.55, "accuracy": 1.0},
+        {"images": 2, "confidence": 0.935, "accuracy": 0.5},
+    ]

@@ -1,6 +1,6 @@
-"""Version 1 of a MINDIR: every operator let through is answered by MindSpore Lite as by MindSpore, every other is refused by name."""
-
-from effnet.devices import machine  # noqa: F401  before mindspore
+"""Version 1 of a MINDIR: every operator let through is answered by MindSpore Lite as by MindSpore, every other is
+refused by name.
+"""
 
 import mindspore as ms
 import numpy as np
@@ -9,10 +9,11 @@ from mindspore import mint, nn, ops
 from mindspore.train.mind_ir_pb2 import ModelProto
 from PIL import Image
 
-from effnet.runtimes import infer310
+from effnet.devices import machine  # noqa: F401  before mindspore
 from effnet.errors import InputError
 from effnet.files import write_json
 from effnet.mindir.version_1 import NOTHING, OPERATORS, ORDERING, to_version_1
+from effnet.runtimes import infer310
 
 SIDE, PICTURES = 8, 3
 ms.set_context(mode=ms.GRAPH_MODE)
@@ -94,7 +95,10 @@ class Choose(nn.Cell):
 
 
 def convolutions():
-    """Those of EfficientNet: TensorFlow's and PyTorch's padding of a strided input, depthwise, pointwise, with a bias."""
+    """Those of EfficientNet:
+
+    TensorFlow's and PyTorch's padding of a strided input, depthwise, pointwise, with a bias.
+    """
     return nn.SequentialCell(
         nn.Conv2d(3, 6, 3, 2, pad_mode="same", weight_init="normal"),
         nn.Conv2d(6, 6, 5, 2, pad_mode="pad", padding=2, group=6, weight_init="normal"),
@@ -132,7 +136,9 @@ class Rows(nn.Cell):
     def __init__(self, cell):
         super().__init__()
         self.conv = nn.Conv2d(3, 3, 1, weight_init="normal")
-        self.conv.weight.set_data(ms.Tensor(np.array([[1, 0.1, 0.2], [0.3, -1.2, 0.4], [0.5, 0.6, 0.9]], np.float32).reshape(3, 3, 1, 1)))
+        self.conv.weight.set_data(
+            ms.Tensor(np.array([[1, 0.1, 0.2], [0.3, -1.2, 0.4], [0.5, 0.6, 0.9]], np.float32).reshape(3, 3, 1, 1))
+        )
         self.cell = cell
 
     def construct(self, x):
@@ -149,7 +155,7 @@ class Pictures:
     def __init__(self, folder):
         self.names = [f"{i}.jpg" for i in range(PICTURES)]
         noise = np.random.default_rng(0).integers(0, 256, (PICTURES, SIDE, SIDE, 3)).astype(np.uint8)
-        for name, pixels in zip(self.names, noise):
+        for name, pixels in zip(self.names, noise, strict=False):
             Image.fromarray(pixels).save(folder / name, quality=95)
         self.files = [folder / name for name in self.names]
         self.pixels = np.stack([np.asarray(Image.open(file)) for file in self.files])
@@ -166,7 +172,12 @@ def export(cell, path, rows=True):
     net = Rows(cell()) if rows else cell()
     net.set_train(False)
     path.unlink(missing_ok=True)  # MindSpore leaves it read-only
-    ms.export(net, ms.Tensor(shape=[None, 3, SIDE, SIDE], dtype=ms.float32), file_name=str(path.with_suffix("")), file_format="MINDIR")
+    ms.export(
+        net,
+        ms.Tensor(shape=[None, 3, SIDE, SIDE], dtype=ms.float32),
+        file_name=str(path.with_suffix("")),
+        file_format="MINDIR",
+    )
     return net
 
 
@@ -188,7 +199,9 @@ def test_operator_is_answered_as_in_mindspore(operator, effnet310, tmp_path):
     names = [str(i) for i in range(expected.shape[1])]
     size = {"resize": SIDE, "height": SIDE, "width": SIDE}
     write_json(meta, {"classes": names, "mean": [127.5] * 3, "std": [40] * 3, "interpolation": "bilinear"} | size)
-    answers, _ = infer310.evaluate(effnet310 / "effnet310", target, meta, pictures, batch=2)  # the last batch is not full
+    answers, _ = infer310.evaluate(
+        effnet310 / "effnet310", target, meta, pictures, batch=2
+    )  # the last batch is not full
     assert np.ptp(expected) > 0
     np.testing.assert_allclose(answers, expected, rtol=2e-6, atol=2e-6 * np.abs(expected).max())
 
@@ -206,15 +219,20 @@ def test_other_operators_are_refused_by_name(operator, tmp_path):
 
 @pytest.mark.parametrize("batch", [None, 2])
 def test_mindspore_reads_version_1_with_no_difference(batch, tmp_path):
-    from effnet.network.efficientnet import EfficientNet, load_weights
     from effnet.arch.initial import initial_weights
+    from effnet.network.efficientnet import EfficientNet, load_weights
 
     net = EfficientNet("efficientnet_toy", 10)
     net.update_parameters_name()
     load_weights(net, initial_weights({p.name: p.shape for p in net.get_parameters()}, seed=1))
     net.set_train(False)
     source, target = tmp_path / "net.mindir", tmp_path / "v1.mindir"
-    ms.export(net, ms.Tensor(shape=[batch, 3, 32, 32], dtype=ms.float32), file_name=str(source.with_suffix("")), file_format="MINDIR")
+    ms.export(
+        net,
+        ms.Tensor(shape=[batch, 3, 32, 32], dtype=ms.float32),
+        file_name=str(source.with_suffix("")),
+        file_format="MINDIR",
+    )
     to_version_1(source, target)
 
     images = ms.Tensor(np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32))

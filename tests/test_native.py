@@ -1,4 +1,6 @@
-"""effnet/native: the bytes that Pillow gives, on every processor, and nothing worse than an InputError from whatever bytes."""
+"""effnet/native: the bytes that Pillow gives, on every processor, and nothing worse than an InputError from whatever
+bytes.
+"""
 
 import ctypes
 import hashlib
@@ -27,7 +29,9 @@ def rgb(data):
 
 
 def resize(image, size, interpolation, box=None):
-    """Pillow 13's Image.resize by any Pillow: its rule for the order of the passes, each pass alone by the Pillow at hand."""
+    """Pillow 13's Image.resize by any Pillow: its rule for the order of the passes, each pass alone by the Pillow at
+    hand.
+    """
     (width, height), (w, h), kind = image.size, size, FILTERS[interpolation]
     left, top, right, bottom = box or (0, 0, width, height)
     if height > h and height - h > 2 * (width - w):
@@ -42,13 +46,19 @@ def train(data, box, size, interpolation, flip):
 
 
 def pictures():
-    """(name, bytes): all chroma layouts, progressive or not, colour spaces and shapes down to one pixel; the real ones if there."""
+    """(name, bytes): all chroma layouts, progressive or not, colour spaces and shapes down to one pixel; the real
+    ones if there.
+    """
     rng = random.Random(1)
     for subsampling in SUBSAMPLINGS:
         for progressive in (False, True):
             for mode in ("RGB", "RGB", "RGB", "L", "CMYK"):
                 size = (rng.randint(1, 300), rng.randint(1, 400))
-                options = {"subsampling": subsampling, "progressive": progressive, "restart_marker_blocks": rng.choice([0, 5])}
+                options = {
+                    "subsampling": subsampling,
+                    "progressive": progressive,
+                    "restart_marker_blocks": rng.choice([0, 5]),
+                }
                 yield f"{subsampling} {mode} {size} {progressive=}", jpeg(rng.randrange(10**6), size, mode, **options)
     for size in ((1, 1), (1, 300), (300, 1), (7, 8), (17, 33)):
         yield f"{size}", jpeg(size, size, subsampling="4:2:0")
@@ -79,12 +89,23 @@ def test_decode_is_pillows():
 def test_resize_is_pillows(interpolation):
     rng = random.Random(2)
     for _ in range(150):
-        image = Image.fromarray(np.random.default_rng(rng.randrange(1000)).integers(0, 256, (rng.randint(1, 200), rng.randint(1, 150), 3), np.uint8))
+        image = Image.fromarray(
+            np.random.default_rng(rng.randrange(1000)).integers(
+                0, 256, (rng.randint(1, 200), rng.randint(1, 150), 3), np.uint8
+            )
+        )
         size = rng.randint(1, 150), rng.randint(1, 150)
-        x, y = sorted(rng.uniform(0, image.width) for _ in range(2)), sorted(rng.uniform(0, image.height) for _ in range(2))
+        x, y = (
+            sorted(rng.uniform(0, image.width) for _ in range(2)),
+            sorted(rng.uniform(0, image.height) for _ in range(2)),
+        )
         box = [float(np.float32(v)) for v in (x[0], y[0], x[1], y[1])] if rng.random() < 0.7 else None
         expected = resize(image, size, interpolation, box)
-        assert np.array_equal(native.resize(np.asarray(image), *size, interpolation, box), expected), (image.size, size, box)
+        assert np.array_equal(native.resize(np.asarray(image), *size, interpolation, box), expected), (
+            image.size,
+            size,
+            box,
+        )
 
 
 def test_training_is_draft_and_resize():
@@ -102,20 +123,30 @@ def test_training_is_draft_and_resize():
         expected = resize(image.convert("RGB"), (size, size), interpolation, (x / d, y / d, (x + w) / d, (y + h) / d))
         expected = np.asarray(expected)[:, :: -1 if flip else 1]
         box = (x, y, x + w, y + h)
-        assert np.array_equal(train(data, box, size, interpolation, flip), expected), (name, box, size, interpolation, flip)
+        assert np.array_equal(train(data, box, size, interpolation, flip), expected), (
+            name,
+            box,
+            size,
+            interpolation,
+            flip,
+        )
     assert scales == {1, 2, 4, 8}
 
 
 def test_same_bytes_without_avx2(tmp_path):
     plain = tmp_path / "plain.so"
     sources = [str(path) for path in native.FOLDER.glob("*.c")]
-    subprocess.run(["cc", *native.FLAGS, "-DFOR_EACH_CPU=", "-O1", *sources, "-o", str(plain), "-ljpeg", "-lm"], check=True)
+    subprocess.run(
+        ["cc", *native.FLAGS, "-DFOR_EACH_CPU=", "-O1", *sources, "-o", str(plain), "-ljpeg", "-lm"], check=True
+    )
     library, error = ctypes.CDLL(str(plain)), ctypes.create_string_buffer(256)
     out = np.empty((100, 100, 3), np.uint8)
     for name, data in PICTURES[:30]:
         width, height = native.size(data)
         size = ctypes.c_size_t(len(data))
-        code = library.image_train(data, size, (ctypes.c_int * 4)(0, 0, width, height), 3, 100, 0, ctypes.c_void_p(out.ctypes.data), error)
+        code = library.image_train(
+            data, size, (ctypes.c_int * 4)(0, 0, width, height), 3, 100, 0, ctypes.c_void_p(out.ctypes.data), error
+        )
         assert code == 0 and np.array_equal(out, train(data, (0, 0, width, height), 100, "bicubic", False)), name
 
 
@@ -149,16 +180,22 @@ def test_scan_bomb_is_refused():
 
 
 def test_fuzz_under_sanitizers(tmp_path):
-    """Damaged copies of good pictures through every function, compiled with AddressSanitizer (leaks too) and UndefinedBehaviorSanitizer."""
+    """Damaged copies of good pictures through every function, compiled with AddressSanitizer (leaks too) and
+    UndefinedBehaviorSanitizer.
+    """
     program = tmp_path / "fuzz"
     sources = [str(ROOT / "tests" / "native_fuzz.c"), *(str(path) for path in native.FOLDER.glob("*.c"))]
     flags = ["-std=c11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", f"-I{native.FOLDER}"]
-    built = subprocess.run(["cc", *flags, *sources, "-o", str(program), "-ljpeg", "-lm"], capture_output=True, text=True)
+    built = subprocess.run(
+        ["cc", *flags, *sources, "-o", str(program), "-ljpeg", "-lm"], capture_output=True, text=True
+    )
     if "cannot find -lasan" in built.stderr or "cannot find -lubsan" in built.stderr:
         pytest.skip("the compiler has no sanitizers")
     assert built.returncode == 0, built.stderr
     files = []
-    for i, (mode, options) in enumerate([("RGB", {"subsampling": "4:2:0"}), ("RGB", {"progressive": True}), ("L", {}), ("CMYK", {})]):
+    for i, (mode, options) in enumerate(
+        [("RGB", {"subsampling": "4:2:0"}), ("RGB", {"progressive": True}), ("L", {}), ("CMYK", {})]
+    ):
         files.append(tmp_path / f"{i}.jpg")
         files[-1].write_bytes(jpeg(i, (60 + i, 90 - i), mode, **options))
     done = subprocess.run([program, "1500", *files], capture_output=True, text=True, timeout=300)
@@ -180,7 +217,9 @@ print(hashlib.sha256(native.decode(data).tobytes()).hexdigest())
 """
     data = jpeg(7, (320, 200), subsampling="4:2:0")
     done = subprocess.run([sys.executable, "-c", script], input=data, capture_output=True, cwd=ROOT)
-    assert done.stdout.decode().split()[-1:] == [hashlib.sha256(rgb(data).tobytes()).hexdigest()], done.stderr.decode()[-2000:]
+    assert done.stdout.decode().split()[-1:] == [hashlib.sha256(rgb(data).tobytes()).hexdigest()], done.stderr.decode()[
+        -2000:
+    ]
 
 
 def test_no_compiler_is_one_sentence(tmp_path, monkeypatch):

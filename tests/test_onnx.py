@@ -4,9 +4,8 @@ import numpy as np
 import onnx
 import pytest
 
-from effnet.devices import machine
-from effnet.errors import InputError
 from effnet.arch.initial import initial_weights
+from effnet.errors import InputError
 from effnet.runtimes.onnx_runtime import Model
 from tests.peers.reference import shapes_of
 
@@ -14,9 +13,9 @@ device.start("CPU")
 
 import mindspore as ms  # noqa: E402
 
+from effnet.arch.family import plan  # noqa: E402
 from effnet.mindir import write as export  # noqa: E402
 from effnet.network import efficientnet as network  # noqa: E402
-from effnet.arch.family import plan  # noqa: E402
 
 
 def meta(variant="efficientnet_toy", padding="same"):
@@ -51,7 +50,9 @@ def test_logits_equal_mindspore_s(tmp_path, pictures, padding, normalize):
     net.update_parameters_name()
     network.load_weights(net, weights)
     net.set_train(False)
-    x = ((pictures.astype(np.float32) - np.array(m["mean"], np.float32)) / np.array(m["std"], np.float32)).transpose(0, 3, 1, 2)
+    x = ((pictures.astype(np.float32) - np.array(m["mean"], np.float32)) / np.array(m["std"], np.float32)).transpose(
+        0, 3, 1, 2
+    )
     expected = net(ms.Tensor(np.ascontiguousarray(x))).asnumpy()
     model = Model(tmp_path / "m.onnx")
     assert np.abs(expected).max() > 1e-3
@@ -63,7 +64,9 @@ def test_the_file_is_clean_small_and_says_what_it_is(tmp_path):
     m = meta("efficientnet_b2")
     export.to_onnx(tmp_path / "m.onnx", random_weights("efficientnet_b2"), m, 260, 260, 21, "outside")
     model = onnx.load(tmp_path / "m.onnx")
-    onnx.checker.check_model(onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True), full_check=True)
+    onnx.checker.check_model(
+        onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True), full_check=True
+    )
     assert [i.name for i in model.graph.input] == ["image"] and [o.name for o in model.graph.output] == ["logits"]
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
     assert "BatchNormalization" not in {node.op_type for node in model.graph.node}

@@ -14,7 +14,8 @@ CASES = {
     "b0_same_even": ("efficientnet_pytorch", "efficientnet_b0", "same", 64),
     "b0_symmetric_even": ("torchvision", "efficientnet_b0", "symmetric", 64),
     "b0_same_odd": ("timm_tf", "efficientnet_b0", "same", 65),
-    # at 64 pixels batch statistics over 16 values make both float32 results 1e-4 off a float64 one (ours 0.8e-4, PyTorch 1.1e-4)
+    # at 64 pixels batch statistics over 16 values make both float32 results 1e-4 off a float64 one (ours 0.8e-4,
+    # PyTorch 1.1e-4)
     "lite0_same_even": ("timm_tf", "efficientnet_lite0", "same", 96),
 }
 
@@ -26,7 +27,13 @@ def pictures(size):
 def random_weights(variant, class_num):
     """Initial weights with batch normalisation that does something: a pure function of NumPy."""
     weights, random = initial_weights(info.shapes(variant, class_num), seed=1), np.random.default_rng(2)
-    spans = {"gamma": (0.8, 1.2), "beta": (-0.2, 0.2), "moving_mean": (-0.2, 0.2), "moving_variance": (0.5, 1.5), "bias": (-0.2, 0.2)}
+    spans = {
+        "gamma": (0.8, 1.2),
+        "beta": (-0.2, 0.2),
+        "moving_mean": (-0.2, 0.2),
+        "moving_variance": (0.5, 1.5),
+        "bias": (-0.2, 0.2),
+    }
     for name, value in weights.items():
         if value.ndim == 1:
             weights[name] = random.uniform(*spans[name.rsplit(".", 1)[1]], value.shape).astype(np.float32)
@@ -49,7 +56,9 @@ def our_logits(variant, padding, weights, images, training=False):
 def assert_same(ours, reference):
     """The largest difference below 1e-4, also in units of the logits' own spread."""
     difference = np.abs(ours - reference).max()
-    assert difference < 1e-4 * min(1.0, reference.std()), f"largest difference {difference} at a spread of {reference.std()}"
+    assert difference < 1e-4 * min(1.0, reference.std()), (
+        f"largest difference {difference} at a spread of {reference.std()}"
+    )
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])

@@ -89,7 +89,11 @@ def test_repro_fails_with_one_sentence_when_a_runtime_answers_otherwise(finished
     np.save(path, moved)
     (tmp_path / "metrics/parity.json").unlink()
     env = os.environ | {"PYTHONPATH": str(finished.folder)}
-    failed = subprocess.run([sys.executable, finished.folder / "stages/parity.py"], cwd=tmp_path, env=env, text=True, capture_output=True)
+    failed = subprocess.run(
+        [sys.executable, finished.folder / "stages/parity.py"], cwd=tmp_path, env=env, text=True, capture_output=True
+    )
     assert failed.returncode == 2 and failed.stderr.count("\n") == 1
     assert failed.stderr.startswith("error: parity: mindspore and infer310 differ by 0.01 in a logit of ")
-    assert json.loads((tmp_path / "metrics/parity.json").read_text())["onnx-infer310"]["largest_difference"] > 0.009  # written all the same
+    assert (
+        json.loads((tmp_path / "metrics/parity.json").read_text())["onnx-infer310"]["largest_difference"] > 0.009
+    )  # written all the same

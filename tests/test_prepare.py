@@ -1,4 +1,6 @@
-"""effnet/data/prepare.py, pack.py, picture.py, folder.py, digits.py: pictures in, shards out, whatever happens on the way."""
+"""effnet/data/prepare.py, pack.py, picture.py, folder.py, digits.py: pictures in, shards out, whatever happens on
+the way.
+"""
 
 import fcntl
 import io
@@ -13,12 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
 
+from effnet.errors import InputError
+from effnet.shards.dataset import Dataset
 from effnet.sources import pack
 from effnet.sources.folder import shuffled
 from effnet.sources.picture import problem, shrink
-from effnet.sources.build import build_shards
-from effnet.shards.dataset import Dataset
-from effnet.errors import InputError
 from tests.pictures import contents, jpeg, odd, settings, tree
 
 CHILD = """
@@ -29,7 +30,7 @@ from effnet.errors import run
 from tests.pictures import settings
 if __name__ == "__main__":
     root, folder, class_num, shards = sys.argv[1:]
-    run(lambda: prepare(settings(root, shards=int(shards)), folder, int(class_num)))
+    run(lambda: build_shards(settings(root, shards=int(shards)), folder, int(class_num)))
 """
 
 
@@ -54,7 +55,7 @@ def test_the_shuffle_is_the_same_on_every_machine():
 
 def test_digits_are_the_same_bytes_for_any_number_of_processes(tmp_path):
     for workers in (1, 2):
-        prepare(settings(source="digits", shards=4, workers=workers), tmp_path / str(workers), 10)
+        build_shards(settings(source="digits", shards=4, workers=workers), tmp_path / str(workers), 10)
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
     train, val = Dataset(tmp_path / "1", "train"), Dataset(tmp_path / "1", "val")
     assert len(train) + len(val) == 1797
@@ -73,7 +74,7 @@ def test_digits_are_the_same_bytes_for_any_number_of_processes(tmp_path):
 
 def test_a_folder_keeps_its_bytes_and_labels(tmp_path):
     files = tree(tmp_path / "raw", train=20, val=5)
-    prepare(settings(tmp_path / "raw"), tmp_path / "out", 3)
+    build_shards(settings(tmp_path / "raw"), tmp_path / "out", 3)
     for split in ("train", "val"):
         assert as_dict(tmp_path / "out", split) == files[split]
         dataset = Dataset(tmp_path / "out", split)
@@ -102,9 +103,9 @@ def test_bad_pictures_stop_or_are_left_out_and_named(tmp_path, capfd):
     for name, data in bad.items():
         (tmp_path / "raw/train" / name).write_bytes(data)
     with pytest.raises(InputError, match=r"(ant/cut|bee/note|cat/empty).* cannot be read: .*bad_images: skip"):
-        prepare(settings(tmp_path / "raw"), tmp_path / "out", 3)
+        build_shards(settings(tmp_path / "raw"), tmp_path / "out", 3)
     assert not (tmp_path / "out").exists()
-    prepare(settings(tmp_path / "raw", bad_images="skip"), tmp_path / "out", 3)
+    build_shards(settings(tmp_path / "raw", bad_images="skip"), tmp_path / "out", 3)
     assert as_dict(tmp_path / "out", "train") == files["train"]
     skipped = json.loads((tmp_path / "out/index.json").read_text())["splits"]["train"]["skipped"]
     assert [line.split(":")[0] for line in skipped] == sorted(bad)
@@ -113,15 +114,21 @@ def test_bad_pictures_stop_or_are_left_out_and_named(tmp_path, capfd):
 
 def test_shorter_side_shrinks_what_is_larger_and_nothing_else(tmp_path):
     big, tall, small = jpeg(1, (200, 100), subsampling=0), jpeg(2, (90, 300), "L"), jpeg(3, (70, 64))
-    for data, size, mode in ((big, (128, 64), "RGB"), (tall, (64, 213), "L"), (jpeg(4, (100, 100), "CMYK"), (64, 64), "RGB")):
+    for data, size, mode in (
+        (big, (128, 64), "RGB"),
+        (tall, (64, 213), "L"),
+        (jpeg(4, (100, 100), "CMYK"), (64, 64), "RGB"),
+    ):
         image = Image.open(io.BytesIO(shrink(data, 64)))
         assert (image.format, image.size, image.mode) == ("JPEG", size, mode)
-        expected = np.asarray(Image.open(io.BytesIO(data)).convert(mode).resize(size, Image.Resampling.BICUBIC), np.float32)
+        expected = np.asarray(
+            Image.open(io.BytesIO(data)).convert(mode).resize(size, Image.Resampling.BICUBIC), np.float32
+        )
         assert np.abs(np.asarray(image, np.float32) - expected).mean() < 2, "JPEG's loss at quality 95, no more"
     assert JpegImagePlugin.get_sampling(Image.open(io.BytesIO(shrink(big, 64)))) == 0
     assert shrink(small, 64) is small
     tree(tmp_path / "raw", size=(60, 50))
-    prepare(settings(tmp_path / "raw", shorter_side=40), tmp_path / "out", 3)
+    build_shards(settings(tmp_path / "raw", shorter_side=40), tmp_path / "out", 3)
     assert {Image.open(io.BytesIO(data)).size for data in as_dict(tmp_path / "out", "train").values()} == {(48, 40)}
 
 
@@ -129,7 +136,9 @@ def outliving(session, seconds=20):
     """Processes of a session, as `ps` lists them, that have not ended within some seconds."""
     deadline = time.monotonic() + seconds
     while True:
-        lines = subprocess.run(["ps", "-o", "stat=,pid=,cmd=", "-s", str(session)], capture_output=True, text=True).stdout.splitlines()
+        lines = subprocess.run(
+            ["ps", "-o", "stat=,pid=,cmd=", "-s", str(session)], capture_output=True, text=True
+        ).stdout.splitlines()
         lines = [line for line in lines if not line.startswith("Z")]
         if not lines or time.monotonic() > deadline:
             return lines
@@ -157,7 +166,7 @@ def test_kill_9_loses_no_finished_shard(tmp_path):
         f"{name}.tar" for name in finished
     }
     assert redone(tmp_path, before, shards=12) == expected
-    prepare(settings(tmp_path / "raw", shards=12), tmp_path / "undisturbed", 3)
+    build_shards(settings(tmp_path / "raw", shards=12), tmp_path / "undisturbed", 3)
     assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
 
 
@@ -175,19 +184,22 @@ def test_ctrl_c_ends_all_processes_without_a_traceback(tmp_path):
 
 
 def interrupted(tmp_path, **changes):
-    """out.part with every shard finished, but for the one that holds a picture that cannot be read. Returns that picture's path."""
+    """out.part with every shard finished, but for the one that holds a picture that cannot be read.
+
+    Returns that picture's path.
+    """
     tree(tmp_path / "raw", train=10)
     broken = tmp_path / "raw/val/bee/0.JPEG"
     sound = broken.read_bytes()
     broken.write_bytes(b"broken")
     with pytest.raises(InputError, match="val: bee/0.JPEG cannot be read: not a picture"):
-        prepare(settings(tmp_path / "raw", **changes), tmp_path / "out", 3)
+        build_shards(settings(tmp_path / "raw", **changes), tmp_path / "out", 3)
     broken.write_bytes(sound)
     return times(tmp_path / "out.part")
 
 
 def redone(tmp_path, before, **changes):
-    prepare(settings(tmp_path / "raw", **changes), tmp_path / "out", 3)
+    build_shards(settings(tmp_path / "raw", **changes), tmp_path / "out", 3)
     return {name for name, when in times(tmp_path / "out").items() if before.get(name) != when}
 
 
@@ -211,17 +223,26 @@ def test_another_recipe_takes_nothing_over_and_leaves_nothing_behind(tmp_path):
     before = interrupted(tmp_path, shards=5)
     redone(tmp_path, before, shards=2)
     assert sorted(contents(tmp_path / "out")) == sorted(
-        ["index.json", "train.npy", "train.txt", "val.npy", "val.txt", "train-00000.tar", "train-00001.tar", "val-00000.tar"]
+        [
+            "index.json",
+            "train.npy",
+            "train.txt",
+            "val.npy",
+            "val.txt",
+            "train-00000.tar",
+            "train-00001.tar",
+            "val-00000.tar",
+        ]
     )
 
 
 def test_a_failure_leaves_the_old_folder_as_it_was(tmp_path):
     tree(tmp_path / "raw")
-    prepare(settings(tmp_path / "raw"), tmp_path / "out", 3)
+    build_shards(settings(tmp_path / "raw"), tmp_path / "out", 3)
     before = contents(tmp_path / "out")
     (tmp_path / "raw/train/ant/0.JPEG").write_bytes(b"broken")
     with pytest.raises(InputError):
-        prepare(settings(tmp_path / "raw"), tmp_path / "out", 3)
+        build_shards(settings(tmp_path / "raw"), tmp_path / "out", 3)
     assert contents(tmp_path / "out") == before
 
 
@@ -234,11 +255,11 @@ def test_a_full_disk_is_one_sentence_and_a_second_run_goes_on(tmp_path):
         pytest.skip("mounting a tmpfs is not allowed here")
     try:
         with pytest.raises(InputError, match=r"out.part: no space left on device; the \d+ finished shards are kept"):
-            prepare(settings(tmp_path / "raw", shards=6), disk / "out", 3)
+            build_shards(settings(tmp_path / "raw", shards=6), disk / "out", 3)
         before = times(disk / "out.part")
         assert before and not list((disk / "out.part").glob(".*.part")), "finished shards stay, the torn one goes"
         subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
-        prepare(settings(tmp_path / "raw", shards=6), disk / "out", 3)
+        build_shards(settings(tmp_path / "raw", shards=6), disk / "out", 3)
         assert before.items() <= times(disk / "out").items()
         assert len(Dataset(disk / "out", "train")) == 90
     finally:
@@ -260,7 +281,7 @@ def test_a_killed_worker_is_one_sentence(tmp_path, monkeypatch):
     tree(tmp_path / "raw")
     monkeypatch.setattr(pack, "_start", _die)
     with pytest.raises(InputError, match="a process of `prepare` was killed"):
-        prepare(settings(tmp_path / "raw"), tmp_path / "out", 3)
+        build_shards(settings(tmp_path / "raw"), tmp_path / "out", 3)
 
 
 def _die(*_):
@@ -270,7 +291,7 @@ def _die(*_):
 def test_a_folder_that_is_not_as_it_should_be_is_named(tmp_path):
     def refused(message, class_num=3, **changes):
         with pytest.raises(InputError, match=message):
-            prepare(settings(**{"root": tmp_path / "raw"} | changes), tmp_path / "out", class_num)
+            build_shards(settings(**{"root": tmp_path / "raw"} | changes), tmp_path / "out", class_num)
 
     refused("raw/train: no such folder")
     tree(tmp_path / "raw")

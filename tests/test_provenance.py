@@ -29,7 +29,9 @@ def test_says_where_the_metrics_come_from(finished, stage):
 
 
 def test_one_recipe_one_digest_whatever_the_layout(finished):
-    digests = {json.loads((finished.folder / f"metrics/provenance/{stage}.json").read_text())["recipe"] for stage in STAGES}
+    digests = {
+        json.loads((finished.folder / f"metrics/provenance/{stage}.json").read_text())["recipe"] for stage in STAGES
+    }
     code = "from effnet import recipe; print(recipe.digest(recipe.load('recipes/smoke.yaml')))"
     assert digests == {finished.run("python", "-c", code).stdout.strip()}
 

@@ -1,4 +1,7 @@
-"""int8 files: how far from float32, the same bytes twice, and what cannot be calibrated. Trained weights are in tests/pipeline and test_imagenet100."""
+"""int8 files: how far from float32, the same bytes twice, and what cannot be calibrated.
+
+Trained weights are in tests/pipeline and test_imagenet100.
+"""
 
 import json
 
@@ -6,11 +9,11 @@ import numpy as np
 import onnx
 import pytest
 
-from effnet.mindir import write as export
 from effnet.errors import InputError
-from effnet.runtimes.onnx_runtime import Model
-from effnet.runtimes.int8 import calibration_pictures, to_int8
+from effnet.mindir import write as export
 from effnet.recipe import Evaluate
+from effnet.runtimes.int8 import calibration_pictures, to_int8
+from effnet.runtimes.onnx_runtime import Model
 from tests import pictures as made
 from tests.test_onnx import meta, random_weights
 
@@ -48,9 +51,13 @@ def test_answers_stay_close_and_the_file_is_a_third(source, images, tmp_path):
     assert int8(images[:1]).shape == (1, 10)  # the batch is still free
     weights = {t.name: t for t in onnx.load(tmp_path / "int8.onnx").graph.initializer}
     kernel, scale = weights["head.weight_quantized"], weights["head.weight_scale"]
-    assert kernel.data_type == onnx.TensorProto.INT8 and list(scale.dims) == [kernel.dims[0]]  # one scale per output channel
+    assert kernel.data_type == onnx.TensorProto.INT8 and list(scale.dims) == [
+        kernel.dims[0]
+    ]  # one scale per output channel
     assert weights["classifier.weight"].data_type == onnx.TensorProto.FLOAT
-    assert (tmp_path / "int8.onnx").stat().st_size < (0.6 if "toy" in f32.meta["variant"] else 0.4) * source.stat().st_size
+    assert (tmp_path / "int8.onnx").stat().st_size < (
+        0.6 if "toy" in f32.meta["variant"] else 0.4
+    ) * source.stat().st_size
 
 
 def test_the_same_pictures_give_the_same_bytes(source, images, tmp_path):
@@ -94,7 +101,11 @@ def test_the_stage_refuses_in_one_sentence(project):
     assert failed.returncode == 2 and "index.json: no prepared pictures here; run `dvc repro prepare`" in failed.stderr
     project.set(export__formats=["mindir"])
     failed = project.run("python", "stages/quantize.py", check=False)
-    assert failed.returncode == 2 and failed.stderr.startswith("error: export.quantize: ") and failed.stderr.count("\n") == 1
+    assert (
+        failed.returncode == 2
+        and failed.stderr.startswith("error: export.quantize: ")
+        and failed.stderr.count("\n") == 1
+    )
 
 
 def test_float16_and_int8_are_evaluated_like_float32(finished):

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from effnet.devices import machine, launch
+from effnet.devices import launch
 from tests import two_ranks
 from tests.conftest import ROOT
 
@@ -17,8 +17,13 @@ device.start("CPU")
 @pytest.mark.parametrize("mode", ["frozen", "sync"])
 def test_two_processes_equal_one(tmp_path, mode):
     command = launch.command("tests/two_ranks.py", 2)
-    command = [word if not word.startswith("--log_dir") else f"--log_dir={tmp_path}/logs" for word in command] + [str(tmp_path), mode]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300)
+    command = [word if not word.startswith("--log_dir") else f"--log_dir={tmp_path}/logs" for word in command] + [
+        str(tmp_path),
+        mode,
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, [path.read_text()[-2000:] for path in (tmp_path / "logs").glob("worker_*.log")]
     alone = two_ranks.train(0, 1, mode)
     for number, whole in enumerate(alone):
@@ -55,6 +60,15 @@ def test_a_port_in_use_is_said():
 def test_dry_run_shows_the_command_without_the_device():
     options = ["--nodes", "2", "--node-rank", "1", "--master", "10.0.0.1"]
     run = [sys.executable, "stages/train.py", "--dry-run", "recipes/ascend8.yaml", *options]
-    done = subprocess.run(run, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
-    for words in ("msrun", "--worker_num=8", "--local_worker_num=4", "--node_rank=1", "--master_addr=10.0.0.1", "stages/train.py"):
+    done = subprocess.run(
+        run, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True
+    )
+    for words in (
+        "msrun",
+        "--worker_num=8",
+        "--local_worker_num=4",
+        "--node_rank=1",
+        "--master_addr=10.0.0.1",
+        "stages/train.py",
+    ):
         assert words in done.stdout

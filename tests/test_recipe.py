@@ -20,13 +20,33 @@ def test_ready_recipes_are_valid(path):
 
 def test_the_original_has_two_sets_of_hyper_parameters():
     ascend, gpu = recipe.load("recipes/ascend8.yaml"), recipe.load("recipes/gpu8.yaml")
-    assert (ascend.data.batch_size, ascend.train.lr_init, ascend.train.lr_max, ascend.train.lr_end) == (8 * 256, 1e-4, 0.13, 1e-5)
+    assert (ascend.data.batch_size, ascend.train.lr_init, ascend.train.lr_max, ascend.train.lr_end) == (
+        8 * 256,
+        1e-4,
+        0.13,
+        1e-5,
+    )
     assert (gpu.data.batch_size, gpu.train.lr_init, gpu.train.lr_max, gpu.train.lr_end) == (8 * 128, 7e-5, 0.092, 7e-6)
     for r in (ascend, gpu):
-        assert (r.train.device_num, r.train.epoch_size, r.train.warmup_epochs, r.train.lr_decay_mode) == (8, 350, 2, "linear")
+        assert (r.train.device_num, r.train.epoch_size, r.train.warmup_epochs, r.train.lr_decay_mode) == (
+            8,
+            350,
+            2,
+            "linear",
+        )
         assert (r.train.rms_decay, r.train.momentum, r.train.opt_eps, r.train.weight_decay) == (0.9, 0.9, 1e-3, 1e-5)
-        assert (r.train.label_smooth_factor, r.train.loss_scale, r.model.drop_connect, r.model.dropout) == (0.1, 1024, 0, 0.3)
-        assert (r.model.image_size, r.evaluate.resize, r.evaluate.crop, r.augment.interpolation) == (260, 280, 260, "bilinear")
+        assert (r.train.label_smooth_factor, r.train.loss_scale, r.model.drop_connect, r.model.dropout) == (
+            0.1,
+            1024,
+            0,
+            0.3,
+        )
+        assert (r.model.image_size, r.evaluate.resize, r.evaluate.crop, r.augment.interpolation) == (
+            260,
+            280,
+            260,
+            "bilinear",
+        )
 
 
 def edited(tmp_path, old, new):

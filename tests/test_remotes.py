@@ -1,4 +1,6 @@
-"""Sending and bringing data and models: a folder, a real S3 server and a real sshd; and what each mistake is answered with."""
+"""Sending and bringing data and models: a folder, a real S3 server and a real sshd; and what each mistake is
+answered with.
+"""
 
 import contextlib
 import json
@@ -7,8 +9,6 @@ import secrets
 import shutil
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
@@ -113,7 +113,9 @@ def test_keys_never_reach_git(committed, tmp_path):
 
 
 def test_no_secret_is_in_this_repository():
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
     assert ".dvc/config.local" not in tracked
     assert not [option for option in ("secret_access_key", "password") if option in (ROOT / ".dvc/config").read_text()]
 
@@ -201,7 +203,9 @@ def test_not_a_repository(committed, tmp_path):
     said = refused(committed.run("python", "workflow/transfer.py", "push", env=env, check=False))
     assert "not a git repository" in said and "git init" in said
     shutil.rmtree(committed.folder / ".dvc")
-    assert "not this project's folder" in refused(committed.run("python", "workflow/transfer.py", "push", env=env, check=False))
+    assert "not this project's folder" in refused(
+        committed.run("python", "workflow/transfer.py", "push", env=env, check=False)
+    )
 
 
 def test_locks_of_the_living_and_the_dead(committed, tmp_path):

@@ -43,7 +43,14 @@ def test_the_page_opens_offline_and_draws_everything(reports, tmp_path):
     page = (reports / "report.html").read_text()
     assert not re.search(r'(src|href)="(?!data:|#)', page), "the page asks for another file"
     (tmp_path / "probe.html").write_text(PROBE.replace("PAGE", json.dumps(page).replace("</", "<\\/")))
-    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile", "--enable-logging=stderr"]
+    command = [
+        chromium,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path}/profile",
+        "--enable-logging=stderr",
+    ]
     command += ["--virtual-time-budget=5000", "--dump-dom", f"file://{tmp_path}/probe.html"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "CONSOLE" not in done.stderr, done.stderr
@@ -71,7 +78,12 @@ def test_page_and_card_say_what_the_metrics_say(finished, reports):
     for name in ("evaluate", "onnx_eval"):
         metrics = json.loads((finished.folder / f"metrics/{name}.json").read_text())
         provenance = json.loads((finished.folder / f"metrics/provenance/{name}.json").read_text())
-        for words in (f"{metrics['top1']:.2%}", f"{metrics['loss']:.4f}", provenance["data"][:10], provenance["revision"][:10]):
+        for words in (
+            f"{metrics['top1']:.2%}",
+            f"{metrics['loss']:.4f}",
+            provenance["data"][:10],
+            provenance["revision"][:10],
+        ):
             assert words in " ".join(text.words) and words in card
 
 

@@ -16,7 +16,9 @@ def rate(step, **values):
 
 
 def test_warm_up_is_linear_from_lr_init():
-    assert [rate(step, lr_init=0.2, lr_decay_mode="linear") for step in (0, 5, 10, 20)] == pytest.approx([0.2, 0.4, 0.6, 1.0])
+    assert [rate(step, lr_init=0.2, lr_decay_mode="linear") for step in (0, 5, 10, 20)] == pytest.approx(
+        [0.2, 0.4, 0.6, 1.0]
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from effnet.errors import InputError
 from effnet.shards.dataset import Dataset
 from effnet.sources.writer import write_index, write_shard
-from effnet.errors import InputError
 
 CLASSES = ["ant", "bee"]
 

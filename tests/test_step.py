@@ -1,13 +1,14 @@
-"""Twenty training steps against an independent float64 PyTorch run: its stored figures here, the live run under `peers`."""
+"""Twenty training steps against an independent float64 PyTorch run: its stored figures here, the live run under
+`peers`.
+"""
 
 import os
 
 import numpy as np
 import pytest
 
-from effnet.devices import machine
-from effnet.data.loader import Batch
 from effnet.arch.family import keep_rates, plan
+from effnet.data.loader import Batch
 from effnet.recipe import load
 from tests.peers import reference
 
@@ -32,14 +33,18 @@ def run(case, variant="efficientnet_toy", scale=1.0, amp_level="O0"):
     net = network.create(recipe.model, seed=3, amp_level=amp_level)
     step, state = steps.create(net, net.trainable_params(), recipe, train_bn=case.train_bn)
     losses = []
-    for number, (batch, rate) in enumerate(zip(reference.batches(case), reference.rates(case))):
+    for number, (batch, rate) in enumerate(zip(reference.batches(case), reference.rates(case), strict=False)):
         decay = min(case.ema_decay, (1 + number) / (10 + number))
         loss, finite = step(Batch(*batch, np.arange(len(batch[1]))), (None, None), scale, rate, decay)
         assert finite
         losses.append(steps.mean_loss(loss))
     prefix = "ema." if case.ema_decay else ""
     names = {p.name for p in net.get_parameters()}
-    return np.array(losses), {p.name.removeprefix(prefix): p.asnumpy() for p in state if p.name.removeprefix(prefix) in names and p.name.startswith(prefix)}
+    return np.array(losses), {
+        p.name.removeprefix(prefix): p.asnumpy()
+        for p in state
+        if p.name.removeprefix(prefix) in names and p.name.startswith(prefix)
+    }
 
 
 @pytest.mark.parametrize("name", reference.CASES)
@@ -102,9 +107,9 @@ def test_an_overflow_changes_nothing_under_a_dynamic_scale():
     learned = [p for p in state if not p.name.endswith(("moving_mean", "moving_variance"))]
     before = [p.asnumpy().copy() for p in learned]
     _, finite = step(batch, (None, None), 3e38, 1e-3, 0.9)
-    assert not bool(finite) and all(np.array_equal(p.asnumpy(), old) for p, old in zip(learned, before))
+    assert not bool(finite) and all(np.array_equal(p.asnumpy(), old) for p, old in zip(learned, before, strict=False))
     _, finite = step(batch, (None, None), 1024.0, 1e-3, 0.9)
-    assert bool(finite) and any(not np.array_equal(p.asnumpy(), old) for p, old in zip(learned, before))
+    assert bool(finite) and any(not np.array_equal(p.asnumpy(), old) for p, old in zip(learned, before, strict=False))
 
 
 @pytest.mark.peers

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from effnet.weights import tensors
 from effnet.errors import InputError
+from effnet.weights import tensors
 
 STORED = Path(__file__).parent / "data"  # zip.pth and legacy.pth were written by torch 2.13
 
@@ -65,7 +65,16 @@ def forged(shape, strides, count=4, offset=0):
 
     storage = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0aX\x03\0\0\0cpu" + number(count) + b"tQ"
     hooks = b"ccollections\nOrderedDict\n)R"
-    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + number(offset) + numbers(shape) + numbers(strides) + b"\x89" + hooks + b"tR"
+    tensor = (
+        b"ctorch._utils\n_rebuild_tensor_v2\n("
+        + storage
+        + number(offset)
+        + numbers(shape)
+        + numbers(strides)
+        + b"\x89"
+        + hooks
+        + b"tR"
+    )
     return b"\x80\x02}X\x01\0\0\0w" + tensor + b"s."
 
 
@@ -73,7 +82,13 @@ def test_a_forged_shape_neither_reads_past_its_storage_nor_fills_the_memory(tmp_
     data = np.arange(4, dtype=np.float32).tobytes()
     good = tensors.read(zipped(forged((2, 2), (2, 1)), tmp_path / "good.pth", a=data))
     np.testing.assert_array_equal(good["w"], [[0, 1], [2, 3]])
-    for shape, strides, offset in [((2, 3), (3, 1), 0), ((2, 2), (2, 1), 1), ((10**9, 10**9), (0, 0), 0), ((2,), (-1,), 1), ((1,), (1,), -1)]:
+    for shape, strides, offset in [
+        ((2, 3), (3, 1), 0),
+        ((2, 2), (2, 1), 1),
+        ((10**9, 10**9), (0, 0), 0),
+        ((2,), (-1,), 1),
+        ((1,), (1,), -1),
+    ]:
         path = zipped(forged(shape, strides, offset=offset), tmp_path / "bad.pth", a=data)
         with pytest.raises(InputError, match="does not fit its storage"):
             tensors.read(path)

@@ -1,4 +1,7 @@
-"""Converting other libraries' weights: every tensor accounted for. That the logits agree is tests/test_parity.py's matter."""
+"""Converting other libraries' weights: every tensor accounted for.
+
+That the logits agree is tests/test_parity.py's matter.
+"""
 
 import numpy as np
 import pytest
@@ -39,7 +42,9 @@ def test_all_four_libraries_names_and_layouts(style, variant):
 
 
 def test_a_name_of_each_library_spelled_out():
-    names = {style: theirs("efficientnet_b2", style) for style in ("efficientnet_pytorch", "torchvision", "timm", "keras")}
+    names = {
+        style: theirs("efficientnet_b2", style) for style in ("efficientnet_pytorch", "torchvision", "timm", "keras")
+    }
     assert [n["blocks.4.depthwise.conv.weight"] for n in names.values()] == [
         "_blocks.4._depthwise_conv.weight", "features.2.2.block.1.0.weight", "blocks.1.2.conv_dw.weight", "block2c_dwconv/kernel",
     ]  # fmt: skip
@@ -96,7 +101,10 @@ def test_a_head_of_another_size_is_refused_and_replaced_only_for_fine_tuning():
     initial = random_weights(B0, 5)
     start = fit_head(weights, initial, said.append)
     assert said == ["the pretrained head has 10 classes, the recipe 5: a new head is trained"]
-    assert start["classifier.weight"] is initial["classifier.weight"] and start["stem.conv.weight"] is weights["stem.conv.weight"]
+    assert (
+        start["classifier.weight"] is initial["classifier.weight"]
+        and start["stem.conv.weight"] is weights["stem.conv.weight"]
+    )
     assert fit_head(weights, random_weights(B0, 10), said.append) is weights and len(said) == 1
 
 
@@ -104,6 +112,8 @@ def test_another_epsilon_is_taken_up_by_the_scale():
     state, weights = given()
     found = convert(state, B0, 10, bn_eps=1e-5)
     x = np.linspace(-2, 2, 9)[:, None]
-    normalise = lambda w, eps: (x - w["stem.bn.moving_mean"]) / np.sqrt(w["stem.bn.moving_variance"] + eps) * w["stem.bn.gamma"]  # noqa: E731
+    normalise = (
+        lambda w, eps: (x - w["stem.bn.moving_mean"]) / np.sqrt(w["stem.bn.moving_variance"] + eps) * w["stem.bn.gamma"]
+    )  # noqa: E731
     np.testing.assert_allclose(normalise(found, 1e-3), normalise(weights, 1e-5), rtol=1e-6)
     np.testing.assert_array_equal(found["stem.bn.moving_variance"], weights["stem.bn.moving_variance"])

@@ -11,7 +11,9 @@ from tests.conftest import ROOT, Project
 
 @pytest.fixture(scope="module")
 def branches(finished, tmp_path_factory):
-    """A project with the branches `main` and `slower`, both run and committed; `slower` learns so little that it must be worse."""
+    """A project with the branches `main` and `slower`, both run and committed; `slower` learns so little that it
+    must be worse.
+    """
     folder = tmp_path_factory.mktemp("branches") / "project"
     shutil.copytree(finished.folder, folder, symlinks=True)
     project = Project(folder).commit("run")
@@ -22,7 +24,9 @@ def branches(finished, tmp_path_factory):
 
 
 def test_metrics_params_and_plots_of_two_branches_differ_as_expected(branches):
-    metrics = json.loads(branches.run("dvc", "metrics", "diff", "main", "slower", "--json").stdout)["metrics/evaluate.json"]
+    metrics = json.loads(branches.run("dvc", "metrics", "diff", "main", "slower", "--json").stdout)[
+        "metrics/evaluate.json"
+    ]
     assert metrics["top1"]["diff"] < 0 and metrics["loss"]["diff"] > 0 and "images" not in metrics
     params = json.loads(branches.run("dvc", "params", "diff", "main", "slower", "--json").stdout)["params.yaml"]
     assert params["train.lr_max"]["new"] == 1.0e-5 and params["train.epoch_size"] == {"old": 2, "new": 1, "diff": -1}
@@ -42,7 +46,9 @@ def test_compare_tells_a_difference_from_noise(branches):
 def test_an_experiment_is_run_shown_and_made_a_branch(branches):
     branches.run("git", "switch", "-q", "main")
     branches.run("dvc", "checkout")
-    branches.run("dvc", "exp", "run", "-n", "short", "-S", "train.epoch_size=1", "-S", "train.warmup_epochs=0", "evaluate")
+    branches.run(
+        "dvc", "exp", "run", "-n", "short", "-S", "train.epoch_size=1", "-S", "train.warmup_epochs=0", "evaluate"
+    )
     shown = json.loads(branches.run("dvc", "exp", "show", "--json").stdout)
     found = {e["name"]: e["revs"][0]["data"] for base in shown for e in base.get("experiments") or []}
     assert found["short"]["params"]["params.yaml"]["data"]["train"]["epoch_size"] == 1
@@ -68,7 +74,19 @@ def test_a_queue_with_two_workers_in_a_clean_clone(branches, tmp_path):
 
 def test_an_experiment_from_a_clean_clone_leaves_the_clone_clean(branches, tmp_path):
     clone = branches.clone(tmp_path / "clone", "-b", "main")
-    clone.run("dvc", "exp", "run", "--temp", "-n", "aside", "-S", "train.epoch_size=1", "-S", "train.warmup_epochs=0", "evaluate")
+    clone.run(
+        "dvc",
+        "exp",
+        "run",
+        "--temp",
+        "-n",
+        "aside",
+        "-S",
+        "train.epoch_size=1",
+        "-S",
+        "train.warmup_epochs=0",
+        "evaluate",
+    )
     assert clone.run("git", "status", "--porcelain").stdout == "" and not (clone.folder / "models").exists()
     clone.run("dvc", "exp", "branch", "aside", "short")
     assert json.loads(clone.run("git", "show", "short:metrics/train.json").stdout)["epoch"] == 1
@@ -76,10 +94,16 @@ def test_an_experiment_from_a_clean_clone_leaves_the_clone_clean(branches, tmp_p
 
 def test_what_a_pull_request_is_told(branches, tmp_path):
     steps = yaml.safe_load((ROOT / ".github/workflows/metrics.yml").read_text())["jobs"]["diff"]["steps"]
-    script = next(step["run"] for step in steps if "comment.md" in step.get("run", "")).replace("${{ github.base_ref }}", "main")
+    script = next(step["run"] for step in steps if "comment.md" in step.get("run", "")).replace(
+        "${{ github.base_ref }}", "main"
+    )
     clone = branches.clone(tmp_path / "clone", "-b", "slower")
     clone.run("bash", "-euo", "pipefail", "-c", script, env={"GITHUB_STEP_SUMMARY": str(tmp_path / "summary")})
-    rows = [[cell.strip() for cell in line.split("|")] for line in (clone.folder / "comment.md").read_text().splitlines()]
+    rows = [
+        [cell.strip() for cell in line.split("|")] for line in (clone.folder / "comment.md").read_text().splitlines()
+    ]
     changes = {(row[1], row[2]): row[-2] for row in rows if len(row) > 4}  # (file, name): what changed
-    assert changes["metrics/evaluate.json", "top1"].startswith("-") and float(changes["metrics/evaluate.json", "loss"]) > 0
+    assert (
+        changes["metrics/evaluate.json", "top1"].startswith("-") and float(changes["metrics/evaluate.json", "loss"]) > 0
+    )
     assert ("params.yaml", "train.lr_max") in changes and (tmp_path / "summary").stat().st_size > 100

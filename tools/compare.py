@@ -1,15 +1,15 @@
-"""Is one model better than another, or is it noise? `python -m tools.compare A [B]`; A and B are branches, tags, commits or experiments.
+"""Is one model better than another, or is it noise? `python -m tools.compare A [B]`; A and B are branches, tags,
+commits or experiments.
 
 Compares the answers that the `evaluate` stage of each stored for every validation picture. Without B: the working tree.
 """
 
 import argparse
 
-from tools.repo import git, opened, require_revision
-
-from effnet.comparison import paired as compare
 from effnet import errors
+from effnet.comparison import paired as compare
 from effnet.errors import InputError
+from tools.repo import git, opened, require_revision
 
 TABLE = "metrics/evaluate/per_image.csv"
 
@@ -20,7 +20,9 @@ def main():
     parser.add_argument("b", nargs="?", default="", help="the working tree if not given")
     args = parser.parse_args()
     if not args.a:
-        raise InputError("which models? `make compare A=main B=other` compares two branches, `make compare A=main` one with the working tree")
+        raise InputError(
+            "which models? `make compare A=main B=other` compares two branches, `make compare A=main` one with the working tree"
+        )
     names = (args.a, args.b or "the working tree")
     print(compare.sentence(compare.compare(read(args.a), read(args.b), names), names))
     return 0

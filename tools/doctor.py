@@ -13,8 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from effnet.devices import cuda, machine
 from effnet import errors
+from effnet.devices import cuda, machine
 from effnet.devices.messages import first_sentence, message_for
 from effnet.errors import InputError
 
@@ -33,7 +33,9 @@ def main():
     for target in args.targets or TARGETS:
         findings = {"cpu": cpu, "gpu": gpu, "ascend": ascend}[target]()
         usable[target] = not any(mend for _, mend in findings)
-        print(f"{target.upper() if target != 'ascend' else 'Ascend'}: {'can be used' if usable[target] else 'cannot be used yet'}")
+        print(
+            f"{target.upper() if target != 'ascend' else 'Ascend'}: {'can be used' if usable[target] else 'cannot be used yet'}"
+        )
         for text, mend in findings:
             print(f"  {'MISSING' if mend else 'ok     '}  {text}" + (f"\n           -> {mend}" if mend else ""))
     return 0 if all(usable[t] for t in args.targets or ("cpu",)) else 1
@@ -44,7 +46,9 @@ def cpu():
     found = []
     version = ".".join(map(str, sys.version_info[:3]))
     fits = (3, 10) <= sys.version_info[:2] <= (3, 12)
-    found.append((f"Python {version}", "" if fits else "make setup PYTHON=/path/to/python3.12   (MindSpore needs 3.10 to 3.12)"))
+    found.append(
+        (f"Python {version}", "" if fits else "make setup PYTHON=/path/to/python3.12   (MindSpore needs 3.10 to 3.12)")
+    )
     found.append(_package("mindspore"))
     found.append(_one_onnxruntime())
     here = machine.describe()
@@ -57,18 +61,29 @@ def gpu():
     found = [_package("mindspore"), _one_onnxruntime(gpu=True)]
     try:
         version, cards = cuda.driver()
-        names = ", ".join(f"{c.name} (capability {c.capability[0]}.{c.capability[1]}, {c.memory / 2**30:.0f} GiB)" for c in cards)
+        names = ", ".join(
+            f"{c.name} (capability {c.capability[0]}.{c.capability[1]}, {c.memory / 2**30:.0f} GiB)" for c in cards
+        )
         found.append((f"NVIDIA driver for CUDA {version[0]}.{version[1]}: {names}", ""))
         objection = cuda.objection(version, cards)
         if objection:
             found.append((objection, "another card, or a newer driver: see docs/gpu.md"))
         if version < (12, 0):
-            found.append((f"ONNX Runtime's CUDA provider needs driver {cuda.OLDEST[12]} or newer", "update the NVIDIA driver"))
+            found.append(
+                (f"ONNX Runtime's CUDA provider needs driver {cuda.OLDEST[12]} or newer", "update the NVIDIA driver")
+            )
     except InputError as error:
         found.append((str(error).split(";")[0], str(error).split("; ")[-1]))
-    found += _libraries("MindSpore's GPU plugin", machine.mindspore_folder() / "lib/plugin/libmindspore_gpu.so.11.6", cuda.CUDA11)
+    found += _libraries(
+        "MindSpore's GPU plugin", machine.mindspore_folder() / "lib/plugin/libmindspore_gpu.so.11.6", cuda.CUDA11
+    )
     if not (cuda.CUDA11 / "bin/nvcc").is_file():
-        found.append(("bin/nvcc, which MindSpore asks for the CUDA version, is missing in the environment's cuda11 folder", SETUP_GPU))
+        found.append(
+            (
+                "bin/nvcc, which MindSpore asks for the CUDA version, is missing in the environment's cuda11 folder",
+                SETUP_GPU,
+            )
+        )
     onnxruntime = importlib.util.find_spec("onnxruntime")
     for folder in onnxruntime.submodule_search_locations if onnxruntime else ():
         provider = Path(folder, "capi/libonnxruntime_providers_cuda.so")
@@ -91,13 +106,20 @@ def ascend(root="/usr/local/Ascend", dev="/dev"):
     if not home:
         scripts = sorted(Path(root).glob("*/set_env.sh"))
         what = f"CANN is in {root}, its environment is not set" if scripts else f"CANN (none in {root})"
-        found.append((what, f"source {scripts[0]}" if scripts else "install CANN's toolkit and kernels: docs/ascend.md, step 2"))
+        found.append(
+            (what, f"source {scripts[0]}" if scripts else "install CANN's toolkit and kernels: docs/ascend.md, step 2")
+        )
         return found
     table = cann_versions()
     cann = next(filter(None, map(_version, sorted(Path(home).glob("compiler/version.info")))), "")
     fits = ".".join(re.findall(r"\d+", cann)[:2]) in table
     mend = f"install CANN {table[-1]}: docs/ascend.md, step 2"
-    found.append((f"CANN {cann or '(no compiler/version.info)'} in {home}; MindSpore's table: {', '.join(table)}", "" if fits else mend))
+    found.append(
+        (
+            f"CANN {cann or '(no compiler/version.info)'} in {home}; MindSpore's table: {', '.join(table)}",
+            "" if fits else mend,
+        )
+    )
     hccl = list(Path(home).glob("lib64/libhccl.so")) + list(Path(home).glob("*/lib64/libhccl.so"))
     found.append((f"HCCL, which joins several devices ({home}/lib64/libhccl.so)", "" if hccl else mend))
     plugin = machine.mindspore_folder() / "lib/plugin/libmindspore_ascend.so.2"
@@ -111,7 +133,9 @@ def ascend(root="/usr/local/Ascend", dev="/dev"):
 
 
 def cann_versions():
-    """The CANN versions that the installed MindSpore accepts, oldest first: the table inside the wheel, which its own check uses."""
+    """The CANN versions that the installed MindSpore accepts, oldest first: the table inside the wheel, which its
+    own check uses.
+    """
     text = (machine.mindspore_folder() / "run_check/_check_version.py").read_text()
     return json.loads(re.search(r"class AscendEnvChecker.*?self\.version = (\[.*?\])", text, re.S)[1])
 
@@ -124,7 +148,11 @@ def _package(name):
 
 
 def _one_onnxruntime(gpu=False):
-    there = {d.name: d.version for d in importlib.metadata.distributions() if re.fullmatch(r"onnxruntime(-\w+)?", d.name or "")}
+    there = {
+        d.name: d.version
+        for d in importlib.metadata.distributions()
+        if re.fullmatch(r"onnxruntime(-\w+)?", d.name or "")
+    }
     packages = " and ".join(f"{name} {version}" for name, version in sorted(there.items())) or "none"
     mend = SETUP_GPU if gpu or "onnxruntime-gpu" in there else "make setup DEVICE=cpu"
     if len(there) > 1:
@@ -137,14 +165,18 @@ def _one_onnxruntime(gpu=False):
 def _libraries(what, library, folder, mend=SETUP_GPU):
     """Findings about the libraries that `library` needs; the driver's is reported on its own."""
     if not library.is_file():
-        return [(f"{what} ({library.name}) is not in this wheel", "use Linux on x86-64, for which PyPI's wheel holds it")]
+        return [
+            (f"{what} ({library.name}) is not in this wheel", "use Linux on x86-64, for which PyPI's wheel holds it")
+        ]
     missing = cuda.unresolved(library, folder)
     wheels = [name for name in missing if name != cuda.DRIVER]
     if not wheels:
         rest = " but the driver's libcuda.so.1" if missing else ""
         return [(f"{what}: every library found{rest}", "")]
     majors = _majors(folder) if folder else {}
-    wrong = [f"{name} is needed, {majors[name.split('.')[0]]} is there" for name in wheels if name.split(".")[0] in majors]
+    wrong = [
+        f"{name} is needed, {majors[name.split('.')[0]]} is there" for name in wheels if name.split(".")[0] in majors
+    ]
     text = f"{what} needs {', '.join(wheels)}" + (f" - wrong CUDA major: {'; '.join(wrong)}" if wrong else "")
     return [(text, mend)]
 
@@ -161,7 +193,9 @@ def _version(path):
 
 
 def _starts(target):
-    """Finding: whether MindSpore really computes on `target`; in a process of its own, for MindSpore keeps its device."""
+    """Finding: whether MindSpore really computes on `target`; in a process of its own, for MindSpore keeps its
+    device.
+    """
     code = (
         f"from effnet.network import device; device.start('{target}'); import mindspore as ms; "
         "assert (ms.Tensor([1.0]) + 1).asnumpy()[0] == 2"
@@ -170,7 +204,9 @@ def _starts(target):
     if done.returncode == 0:
         return f"MindSpore adds 1 and 1 on {target}", ""
     said = done.stderr.rpartition("Error:")[2]
-    return f"MindSpore does not start on {target}: {first_sentence(said)}", message_for(said) or "see docs/gpu.md, docs/ascend.md"
+    return f"MindSpore does not start on {target}: {first_sentence(said)}", message_for(
+        said
+    ) or "see docs/gpu.md, docs/ascend.md"
 
 
 if __name__ == "__main__":

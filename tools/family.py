@@ -1,7 +1,9 @@
-"""The table of the family in docs/family.md: `python -m tools.family` rewrites it, `python -m tools.family PICTURES` measures it anew.
+"""The table of the family in docs/family.md: `python -m tools.family` rewrites it, `python -m tools.family PICTURES`
+measures it anew.
 
-PICTURES is a folder of files named WNID_anything.JPEG, all of ImageNet's classes. Measuring sends them through the pretrained weights that
-a package index has, in MindSpore and in PyTorch, and keeps the figures in docs/family.json; needs `make test-peers`' packages.
+PICTURES is a folder of files named WNID_anything.JPEG, all of ImageNet's classes. Measuring sends them through the
+pretrained weights that a package index has, in MindSpore and in PyTorch, and keeps the figures in docs/family.json;
+needs `make test-peers`' packages.
 """
 
 import json
@@ -13,20 +15,22 @@ import yaml
 ROOT = Path(__file__).parents[1]
 from effnet import errors
 from effnet.arch import layers as info
+from effnet.arch.family import VARIANTS
 from effnet.errors import InputError
 from effnet.files import whole, write_json
-from effnet.arch.family import VARIANTS
 
 PAGE, MEASURED = ROOT / "docs/family.md", ROOT / "docs/family.json"
 MARK = "<!-- table -->"
 
 
 def measure(folder):
-    """{name: {"top1": share, "images": n, "largest_difference": of logits, "equal_top1": share}} of the weights that come as packages."""
+    """{name: {"top1": share, "images": n, "largest_difference": of logits, "equal_top1": share}} of the weights that
+    come as packages.
+    """
     import numpy as np
 
-    from effnet.network import checkpoint
     from effnet.cli import predict
+    from effnet.network import checkpoint
     from effnet.weights import pretrained
     from tests.peers import lite
 
@@ -57,7 +61,11 @@ def measure(folder):
 
 def table():
     measured = json.loads(MEASURED.read_text())
-    sources = {name: row for name, row in yaml.safe_load((ROOT / "effnet/weights.yaml").read_text()).items() if not name.startswith(".")}
+    sources = {
+        name: row
+        for name, row in yaml.safe_load((ROOT / "effnet/weights.yaml").read_text()).items()
+        if not name.startswith(".")
+    }
     lines = [
         "| variant | pixels | parameters | MACs | weights | published top-1 | top-1 here | largest logit difference to PyTorch, equal top-1 |",
         "|---|---|---|---|---|---|---|---|",
@@ -72,7 +80,9 @@ def table():
             row, figures = sources.get(name, {}), measured.get(name)
             here = f"{figures['top1']:.0%} of {figures['images']}" if figures else "not run here"
             parity = f"{figures['largest_difference']:.1e}, {figures['equal_top1']:.0%}" if figures else ""
-            lines.append(f"{about} {name and f'`{name}`'} | {row.get('top1', '')} | {here if name else ''} | {parity} |")
+            lines.append(
+                f"{about} {name and f'`{name}`'} | {row.get('top1', '')} | {here if name else ''} | {parity} |"
+            )
     return "\n".join(lines)
 
 

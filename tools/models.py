@@ -1,17 +1,19 @@
-"""What each model is: `python -m tools.models` lists dvc.yaml's artifacts with recipe, data, accuracy, licence, and where they are.
+"""What each model is: `python -m tools.models` lists dvc.yaml's artifacts with recipe, data, accuracy, licence, and
+where they are.
 
-All of it is read from the files of this commit - metrics, provenance, dvc.lock, recipe - so that a clone without any model can list them.
+All of it is read from the files of this commit - metrics, provenance, dvc.lock, recipe - so that a clone without any
+model can list them.
 """
 
 import json
 from pathlib import Path
 
 import yaml
-from tools.repo import opened, sentence
 
-from effnet.network import checkpoint
 from effnet import errors, recipe
+from effnet.network import checkpoint
 from effnet.weights import pretrained
+from tools.repo import opened, sentence
 
 LICENCE = "Apache-2.0"  # the file LICENSE
 MEASURED_BY = {"models/effnet.ckpt": "evaluate", "models/effnet.onnx": "onnx_eval", "models/effnet.mindir": "infer310"}
@@ -42,7 +44,13 @@ def _accuracy(repo, output):
     found = _json(f"metrics/{stage}.json")
     if not found:
         return f"never measured: stage {stage} did not run"
-    read = [dep.hash_info for stage in repo.index.stages if stage.addressing == READ_BY[str(output)] for dep in stage.deps if str(dep) == str(output)]
+    read = [
+        dep.hash_info
+        for stage in repo.index.stages
+        if stage.addressing == READ_BY[str(output)]
+        for dep in stage.deps
+        if str(dep) == str(output)
+    ]
     earlier = "" if output.hash_info in read else f"; of an earlier model, `dvc repro {stage}` measures this one"
     return f"top-1 {found['top1']:.2%} ({found['top1_low']:.2%} - {found['top1_high']:.2%}) of {found['images']:,} pictures, by stage {stage}{earlier}"
 
@@ -61,7 +69,11 @@ def _licence(start):
     if not start:
         return f"{LICENCE}, trained here from random weights"
     row = pretrained.sources().get(start)
-    return f"{row['licence']}, fine-tuned here from {start}" if row else f"that of {start}, from which it was fine-tuned here"
+    return (
+        f"{row['licence']}, fine-tuned here from {start}"
+        if row
+        else f"that of {start}, from which it was fine-tuned here"
+    )
 
 
 def _places(output, remote):

@@ -1,6 +1,8 @@
-"""Rewrite docs/recipe.md, every recipe parameter with its type and bounds, from the schema in effnet/recipe.py: `python -m tools.recipe_page`."""
+"""Rewrite docs/recipe.md, every recipe parameter with its type and bounds, from the schema in effnet/recipe.py:
 
-import sys
+`python -m tools.recipe_page`.
+"""
+
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -18,11 +20,16 @@ BOUNDS = {"minimum": ">= {}", "exclusiveMinimum": "> {}", "maximum": "<= {}", "e
 
 
 def page():
-    schema, examples = recipe.Recipe.model_json_schema(), [recipe.load(ROOT / f"recipes/{name}.yaml") for name in ("digits", "ascend8")]
+    schema, examples = (
+        recipe.Recipe.model_json_schema(),
+        [recipe.load(ROOT / f"recipes/{name}.yaml") for name in ("digits", "ascend8")],
+    )
     parts = [HEAD]
     for section, reference in schema["properties"].items():
         definition = schema["$defs"][reference["$ref"].split("/")[-1]]
-        parts.append(f"\n## {section}\n{definition['description']}\n\n| key | type | meaning | digits | ascend8 |\n|---|---|---|---|---|\n")
+        parts.append(
+            f"\n## {section}\n{definition['description']}\n\n| key | type | meaning | digits | ascend8 |\n|---|---|---|---|---|\n"
+        )
         for key, field in definition["properties"].items():
             values = [shown(getattr(getattr(example, section), key)) for example in examples]
             parts.append(f"| `{key}` | {kind(field)} | {field.get('description', '')} | {values[0]} | {values[1]} |\n")
@@ -43,7 +50,11 @@ def kind(field):
 def shown(value):
     if isinstance(value, tuple):
         return "[" + ", ".join(map(shown, value)) + "]"
-    return {True: "true", False: "false", "": '""'}.get(value, str(value)) if isinstance(value, (bool, str)) else f"{value:g}"
+    return (
+        {True: "true", False: "false", "": '""'}.get(value, str(value))
+        if isinstance(value, (bool, str))
+        else f"{value:g}"
+    )
 
 
 def main():

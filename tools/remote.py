@@ -4,26 +4,31 @@
     s3://bucket/path               Amazon's, or with --endpoint any S3 server
     ssh://user@host[:port]/path    with --key FILE another key than the agent's or ~/.ssh's
 
-The address goes to .dvc/config, which is committed. Secrets go to .dvc/config.local, which git ignores: a password in the address, and
-AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the environment holds both.
+The address goes to .dvc/config, which is committed. Secrets go to .dvc/config.local, which git ignores: a password in
+the address, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the environment holds both.
 """
 
 import argparse
 import os
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from tools.repo import REMOTE, opened
-
 from effnet import errors
 from effnet.errors import InputError
+from tools.repo import REMOTE, opened
 
-KEYS = {"AWS_ACCESS_KEY_ID": "access_key_id", "AWS_SECRET_ACCESS_KEY": "secret_access_key", "AWS_SESSION_TOKEN": "session_token"}
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "access_key_id",
+    "AWS_SECRET_ACCESS_KEY": "secret_access_key",
+    "AWS_SESSION_TOKEN": "session_token",
+}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url", nargs="?", default="../effnet-remote")
-    parser.add_argument("--endpoint", default="", help="address of an S3 server that is not Amazon's, e.g. http://127.0.0.1:9000")
+    parser.add_argument(
+        "--endpoint", default="", help="address of an S3 server that is not Amazon's, e.g. http://127.0.0.1:9000"
+    )
     parser.add_argument("--key", default="", help="SSH private key file")
     args = parser.parse_args()
     public, secret = options(args.url, args.endpoint, args.key, os.environ)
@@ -49,14 +54,18 @@ def options(url, endpoint, key, environ):
     if parts.scheme not in ("", "file", "s3", "ssh"):
         raise InputError(f"URL={url}: expected a folder, s3://bucket/path or ssh://user@host/path")
     if parts.scheme in ("s3", "ssh") and not parts.hostname:
-        raise InputError(f"URL={url}: the {'bucket' if parts.scheme == 's3' else 'host'} is missing after {parts.scheme}://")
+        raise InputError(
+            f"URL={url}: the {'bucket' if parts.scheme == 's3' else 'host'} is missing after {parts.scheme}://"
+        )
     if (endpoint and parts.scheme != "s3") or (key and parts.scheme != "ssh"):
         raise InputError(f"URL={url}: ENDPOINT goes with s3://, KEY with ssh://")
     if parts.scheme in ("", "file"):
         return {"url": os.path.abspath(parts.path) if os.path.isabs(parts.path) else _RelPath(parts.path)}, {}
     public, secret = {"url": url}, {}
     if parts.password is not None:
-        public["url"] = urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.netloc.split('@')[0].split(':', 1)[1]}@", "@")))
+        public["url"] = urlunsplit(
+            parts._replace(netloc=parts.netloc.replace(f":{parts.netloc.split('@')[0].split(':', 1)[1]}@", "@"))
+        )
         secret["password"] = unquote(parts.password)
     if endpoint:
         public["endpointurl"] = endpoint

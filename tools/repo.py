@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import socket
-import subprocess
 from pathlib import Path
 
 from effnet.errors import InputError
@@ -55,8 +54,15 @@ def opened():
 def require_revision(name):
     """Refuse, with what to do about it, a revision that git does not know."""
     if git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") is None:
-        why = "; this clone is shallow: `git fetch --unshallow` brings the rest" if git("rev-parse", "--is-shallow-repository") == "true" else ""
-        raise InputError(f"no commit, branch or tag '{name}' here" + (why or "; `git branch -a` and `dvc exp show` list what there is"))
+        why = (
+            "; this clone is shallow: `git fetch --unshallow` brings the rest"
+            if git("rev-parse", "--is-shallow-repository") == "true"
+            else ""
+        )
+        raise InputError(
+            f"no commit, branch or tag '{name}' here"
+            + (why or "; `git branch -a` and `dvc exp show` list what there is")
+        )
 
 
 def sentence(error, url):
@@ -71,12 +77,27 @@ def sentence(error, url):
     if "LockError" in names:
         holder = next((line.strip() for line in str(error).splitlines() if "PID" in line), "")
         return f"another DVC command is at work in this folder{f' {holder}' if holder else ''}; wait for its end or stop it"
-    if names & {"PermissionError", "PermissionDenied", "NoCredentialsError", "PartialCredentialsError", "KeyImportError"}:
-        local = isinstance(error, PermissionError) and error.filename and os.path.exists(os.path.dirname(str(error.filename)) or ".")
+    if names & {
+        "PermissionError",
+        "PermissionDenied",
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "KeyImportError",
+    }:
+        local = (
+            isinstance(error, PermissionError)
+            and error.filename
+            and os.path.exists(os.path.dirname(str(error.filename)) or ".")
+        )
         return f"{url}: access denied ({first}); {'check who owns that folder' if local else HINTS['credentials']}"
-    if names & {"EndpointConnectionError", "ConnectTimeoutError", "ConnectionError", "ConnectionLost", "ClientConnectorError", "TimeoutError"} or any(
-        isinstance(e, socket.gaierror) for e in chain
-    ):
+    if names & {
+        "EndpointConnectionError",
+        "ConnectTimeoutError",
+        "ConnectionError",
+        "ConnectionLost",
+        "ClientConnectorError",
+        "TimeoutError",
+    } or any(isinstance(e, socket.gaierror) for e in chain):
         return f"{url}: the remote cannot be reached ({first}); {HINTS['unreachable']}"
     if "NoSuchBucket" in str(error) or names & {"FileNotFoundError", "NotADirectoryError", "SFTPNoSuchFile"}:
         return f"{url}: {HINTS['absent']} ({first})"

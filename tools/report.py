@@ -8,11 +8,10 @@ import base64
 import html
 from pathlib import Path
 
-from tools import charts
-from tools import facts as facts_of
-
 from effnet import errors
 from effnet.files import whole
+from tools import charts
+from tools import facts as facts_of
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem; color: #1b1f24; background: #fff }
@@ -48,7 +47,16 @@ def results(facts):
     for name, found in facts["metrics"].items():
         interval = f"{found['top1_low']:.2%} - {found['top1_high']:.2%}"
         loss = f"{found['loss']:.4f}"
-        rows.append([facts_of.RUNTIMES[name], f"{found['top1']:.2%}", interval, f"{found['top5']:.2%}", loss, f"{found['images']:,}"])
+        rows.append(
+            [
+                facts_of.RUNTIMES[name],
+                f"{found['top1']:.2%}",
+                interval,
+                f"{found['top5']:.2%}",
+                loss,
+                f"{found['images']:,}",
+            ]
+        )
     return ["runtime", "top-1", "95% interval", "top-5", "loss", "pictures"], rows
 
 
@@ -59,12 +67,25 @@ def origin(facts):
         device = found["device"]
         revision = (found["revision"] or "no git")[:10] + (" with edits" if found["edited"] else "")
         where = f"{device['number']} x {device['target']} ({device['cpu']}, {device['cores']} cores)"
-        rows.append([name, revision, found["recipe"][:10], found["data"][:10], where, f"{found['seconds']:,}", f"{found['images_per_second']:,}"])
+        rows.append(
+            [
+                name,
+                revision,
+                found["recipe"][:10],
+                found["data"][:10],
+                where,
+                f"{found['seconds']:,}",
+                f"{found['images_per_second']:,}",
+            ]
+        )
     return ["stage", "code", "recipe", "data", "device", "seconds", "images/s"], rows
 
 
 def versions(facts):
-    return ", ".join(f"{name} {version}" for name, version in next(iter(facts["provenance"].values()), {"versions": {}})["versions"].items())
+    return ", ".join(
+        f"{name} {version}"
+        for name, version in next(iter(facts["provenance"].values()), {"versions": {}})["versions"].items()
+    )
 
 
 def page(facts):
@@ -72,7 +93,9 @@ def page(facts):
     mistakes = ""
     if facts["mistakes"]:
         source = base64.b64encode(facts["mistakes"]).decode()
-        mistakes = f'<h2>Worst mistakes</h2><img alt="the most surely wrong answers" src="data:image/png;base64,{source}">'
+        mistakes = (
+            f'<h2>Worst mistakes</h2><img alt="the most surely wrong answers" src="data:image/png;base64,{source}">'
+        )
     error = facts_of.calibration_error(facts["calibration"])
     answers = {
         "Confusion": charts.confusion(facts),
@@ -102,7 +125,9 @@ def table(header, rows):
 
 
 def grid(drawn):
-    figures = "".join(f"<figure><figcaption>{html.escape(name)}</figcaption>{svg}</figure>" for name, svg in drawn.items())
+    figures = "".join(
+        f"<figure><figcaption>{html.escape(name)}</figcaption>{svg}</figure>" for name, svg in drawn.items()
+    )
     return f'<div class="charts">{figures}</div>'
 
 

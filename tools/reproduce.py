@@ -1,7 +1,9 @@
-"""Make everything again from raw data and compare with the committed metrics: `python -m tools.reproduce [--keep FOLDER]`
+"""Make everything again from raw data and compare with the committed metrics: `python -m tools.reproduce [--keep
+FOLDER]`
 
-Clones the last commit into a temporary folder with an empty DVC cache and runs `dvc repro` there: no output of an earlier run is used.
-Raw data (data/raw, data/pictures) is the folder's own. Exit code 0: every metrics file is equal; 1: not, with what differs and why that can be.
+Clones the last commit into a temporary folder with an empty DVC cache and runs `dvc repro` there: no output of an
+earlier run is used. Raw data (data/raw, data/pictures) is the folder's own. Exit code 0: every metrics file is equal;
+1: not, with what differs and why that can be.
 """
 
 import argparse
@@ -11,12 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from effnet import errors
+from effnet.errors import InputError
+from effnet.results import provenance
 from tools import verify
 from tools.repo import opened
-
-from effnet import errors
-from effnet.results import provenance
-from effnet.errors import InputError
 
 RAW = ("data/raw", "data/pictures")
 

@@ -8,7 +8,12 @@ from effnet import errors, recipe
 from effnet.files import whole
 
 ROOT = Path(__file__).parents[1]
-RUNTIMES = {"evaluate": "MindSpore", "onnx_eval": "ONNX Runtime", "onnx_int8": "ONNX Runtime, int8", "infer310": "C++, MindSpore Lite"}
+RUNTIMES = {
+    "evaluate": "MindSpore",
+    "onnx_eval": "ONNX Runtime",
+    "onnx_int8": "ONNX Runtime, int8",
+    "infer310": "C++, MindSpore Lite",
+}
 
 
 def table():
@@ -22,13 +27,17 @@ def table():
         m = json.loads(path.read_text()) if path.exists() else {}
         if m:  # a kind that the recipe does not ask for leaves an empty file
             interval = f"{100 * m['top1_low']:.2f} - {100 * m['top1_high']:.2f}"
-            lines.append(f"| {runtime} | {100 * m['top1']:.2f} | {interval} | {100 * m['top5']:.2f} | {m['loss']:.4f} | {m['images']:,} |")
+            lines.append(
+                f"| {runtime} | {100 * m['top1']:.2f} | {interval} | {100 * m['top5']:.2f} | {m['loss']:.4f} | {m['images']:,} |"
+            )
     return "\n".join(lines)
 
 
 def main():
     readme = ROOT / "README.md"
-    text = re.sub(r"(?s)(<!-- results -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{table()}\n{m[2]}", readme.read_text())
+    text = re.sub(
+        r"(?s)(<!-- results -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{table()}\n{m[2]}", readme.read_text()
+    )
     with whole(readme, "w") as file:
         file.write(text)
     print(table())

@@ -1,4 +1,5 @@
-"""Bring the data and models of this commit from the remote or send them there: `python -m tools.transfer pull|push [FILE ...]`.
+"""Bring the data and models of this commit from the remote or send them there: `python -m tools.transfer pull|push
+[FILE ...]`.
 
 What `dvc pull` and `dvc push` do, with their checks first and their errors in one sentence.
 """
@@ -6,17 +7,18 @@ What `dvc pull` and `dvc push` do, with their checks first and their errors in o
 import argparse
 from urllib.parse import urlsplit
 
-from tools.repo import NO_REMOTE, SECRETS, git, opened
-
 from effnet import errors
 from effnet.errors import InputError
+from tools.repo import NO_REMOTE, SECRETS, git, opened
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("direction", choices=["pull", "push"])
     parser.add_argument("files", nargs="*", help="outputs to transfer; all if none is named")
-    parser.add_argument("--force", action="store_true", help="pull: overwrite outputs changed here; push: send in spite of changed ones")
+    parser.add_argument(
+        "--force", action="store_true", help="pull: overwrite outputs changed here; push: send in spite of changed ones"
+    )
     args = parser.parse_args()
     with opened() as repo:
         outputs = [out for out in repo.index.targets_view(args.files or None).outs if out.use_cache]
@@ -43,7 +45,9 @@ def pull(repo, outputs, files, force):
     changed = _changed(outputs)
     lost = [str(out) for out in changed if not force and not out.cache.exists(out.get_hash().value)]
     if lost:
-        raise InputError(f"{', '.join(lost)} was changed here and is saved nowhere; `dvc commit` keeps it, FORCE=1 overwrites it")
+        raise InputError(
+            f"{', '.join(lost)} was changed here and is saved nowhere; `dvc commit` keeps it, FORCE=1 overwrites it"
+        )
     repo.checkout(files or None, force=True)  # what it overwrites is in the cache
     print(f"in place: {', '.join(str(out) for out in outputs if out.hash_info)}")
 
@@ -58,11 +62,15 @@ def push(repo, outputs, files, force):
         )
     absent = _named(outputs)
     if absent:
-        raise InputError(f"not here to be sent: {absent}; `dvc repro` makes them, `make pull` brings what the remote has")
+        raise InputError(
+            f"not here to be sent: {absent}; `dvc repro` makes them, `make pull` brings what the remote has"
+        )
     url = _reach(repo, pulling=False)
     print(f"{repo.push(files or None)} files sent to {url}")
     if git("status", "--porcelain", "--", "dvc.lock", "dvc.yaml", "params.yaml", "metrics", ".dvc/config"):
-        print("note: dvc.lock, metrics or recipe are not committed yet: other clones find the files only through `git commit` and `git push`")
+        print(
+            "note: dvc.lock, metrics or recipe are not committed yet: other clones find the files only through `git commit` and `git push`"
+        )
     elif git("symbolic-ref", "--quiet", "HEAD") is None:
         print("note: HEAD is detached, commits made here are on no branch; `git switch -c NAME` makes one")
 
@@ -74,7 +82,9 @@ def _reach(repo, pulling=True):
         raise InputError(NO_REMOTE)
     remote, url = repo.cloud.get_remote(name), repo.config["remote"][name]["url"]
     if not remote.fs.exists(remote.path) and pulling:
-        raise InputError(f"{url}: the remote is empty or not there; check the address, or run `make push` where the models are")
+        raise InputError(
+            f"{url}: the remote is empty or not there; check the address, or run `make push` where the models are"
+        )
     return url
 
 
@@ -87,7 +97,8 @@ def _named(outputs, store=None):
 def _missing(out, store=None):
     """Paths of `out` that the cache lacks; empty for an output that was never made.
 
-    store: function that gives the remote's object store, to look a folder's list of files up in where the cache has none.
+    store: function that gives the remote's object store, to look a folder's list of files up in where the cache has
+    none.
     """
     if not out.hash_info:
         return []
@@ -114,7 +125,9 @@ def _changed(outputs):
 
 def _refuse_secrets(repo):
     for name, options in repo.config.load_one("repo").get("remote", {}).items():
-        found = sorted(SECRETS & options.keys()) + (["password in url"] if urlsplit(options.get("url", "")).password else [])
+        found = sorted(SECRETS & options.keys()) + (
+            ["password in url"] if urlsplit(options.get("url", "")).password else []
+        )
         if found:
             raise InputError(
                 f".dvc/config: remote '{name}' holds {', '.join(found)}, and git would publish it; set the remote again with `make remote` "

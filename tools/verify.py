@@ -1,7 +1,8 @@
 """Does the model here still earn the committed numbers? `python -m tools.verify`
 
-Evaluates models/effnet.ckpt (and models/effnet.onnx, where it is here) again, in a temporary folder, and compares with the metrics of the
-last commit. Exit code 0: equal; 1: not, with what differs and why that can be. Nothing in this folder changes.
+Evaluates models/effnet.ckpt (and models/effnet.onnx, where it is here) again, in a temporary folder, and compares with
+the metrics of the last commit. Exit code 0: equal; 1: not, with what differs and why that can be. Nothing in this
+folder changes.
 """
 
 import json
@@ -11,12 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.repo import git, opened
-
 from effnet import errors
-from effnet.results import provenance
 from effnet.errors import InputError
 from effnet.files import sha256
+from effnet.results import provenance
+from tools.repo import git, opened
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = {"evaluate": "models/effnet.ckpt", "onnx_eval": "models/effnet.onnx"}
@@ -45,9 +45,15 @@ def compare(folder):
     equal = True
     for path in sorted(Path(folder, "metrics").glob("*.json")):
         then, now = committed(path.stem), json.loads(path.read_text())
-        if path.stem == "train" or then is None or then == now == {}:  # the training's holds its speed; {}: not asked for
+        if (
+            path.stem == "train" or then is None or then == now == {}
+        ):  # the training's holds its speed; {}: not asked for
             continue
-        differences = [f"{key}: committed {then.get(key)}, now {now.get(key)}" for key in {**then, **now} if then.get(key) != now.get(key)]
+        differences = [
+            f"{key}: committed {then.get(key)}, now {now.get(key)}"
+            for key in {**then, **now}
+            if then.get(key) != now.get(key)
+        ]
         print(f"metrics/{path.name}: {'equal' if not differences else 'DIFFERENT'}")
         if differences:
             equal = False
@@ -63,11 +69,22 @@ def reasons(name, folder):
         return "no provenance is kept beside those numbers"
     then, now = json.loads(text), json.loads(path.read_text())
     found = [f"another {what}" for what in ("recipe", "data", "model") if then[what] != now[what]]
-    found += [f"{key} was {then['device'].get(key)}, is {now['device'][key]}" for key in now["device"] if then["device"].get(key) != now["device"][key]]
-    found += [f"{name} was {then['versions'].get(name)}, is {v}" for name, v in now["versions"].items() if then["versions"].get(name) != v]
+    found += [
+        f"{key} was {then['device'].get(key)}, is {now['device'][key]}"
+        for key in now["device"]
+        if then["device"].get(key) != now["device"][key]
+    ]
+    found += [
+        f"{name} was {then['versions'].get(name)}, is {v}"
+        for name, v in now["versions"].items()
+        if then["versions"].get(name) != v
+    ]
     if then["edited"]:
         found.append(f"it was measured with uncommitted edits of {', '.join(then['edited'][:3])}")
-    return "; ".join(found) or "nothing on record: same model, data, device and versions, so the committed file was edited or the code changed"
+    return (
+        "; ".join(found)
+        or "nothing on record: same model, data, device and versions, so the committed file was edited or the code changed"
+    )
 
 
 def committed(stage):
@@ -78,7 +95,9 @@ def committed(stage):
 
 def require_numbers():
     if not committed("evaluate"):
-        raise InputError("metrics/evaluate.json was never committed here; run `make demo` or `make repro`, then commit metrics and dvc.lock")
+        raise InputError(
+            "metrics/evaluate.json was never committed here; run `make demo` or `make repro`, then commit metrics and dvc.lock"
+        )
 
 
 def run(command, folder, code=ROOT):
@@ -88,22 +107,34 @@ def run(command, folder, code=ROOT):
 
 
 def _refuse_edits(repo):
-    """The committed numbers are of the committed recipe, code, data and model: with others there is nothing to verify."""
+    """The committed numbers are of the committed recipe, code, data and model: with others there is nothing to
+    verify.
+    """
     require_numbers()
     edited = provenance.git_state()["edited"]
     if edited:
-        raise InputError(f"uncommitted edits: {', '.join(edited[:5])}; commit or stash them first, the committed metrics are not theirs")
+        raise InputError(
+            f"uncommitted edits: {', '.join(edited[:5])}; commit or stash them first, the committed metrics are not theirs"
+        )
     recorded = json.loads(git("show", "HEAD:metrics/provenance/evaluate.json") or "{}").get("model")
     if not Path("models/effnet.ckpt").exists() or not Path("data/prepared").exists():
-        raise InputError("models/effnet.ckpt or data/prepared is not here; `make pull` brings them, `make repro` makes them")
+        raise InputError(
+            "models/effnet.ckpt or data/prepared is not here; `make pull` brings them, `make repro` makes them"
+        )
     if recorded and sha256("models/effnet.ckpt") != recorded:
         raise InputError(
             "models/effnet.ckpt is not the model that the committed metrics are of; `dvc checkout` or `make pull` brings it back, "
             "or commit this one's metrics and dvc.lock"
         )
-    changed = [str(out) for out in repo.index.outs if str(out) in READ and out.hash_info and out.exists and out.changed_checksum()]
+    changed = [
+        str(out)
+        for out in repo.index.outs
+        if str(out) in READ and out.hash_info and out.exists and out.changed_checksum()
+    ]
     if changed:
-        raise InputError(f"{', '.join(changed)} is not what dvc.lock records; `dvc checkout` or `make pull` brings it back")
+        raise InputError(
+            f"{', '.join(changed)} is not what dvc.lock records; `dvc checkout` or `make pull` brings it back"
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The EfficientNet family from one table of variants.
 
-Tan & Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, 2019, https://arxiv.org/abs/1905.11946.
-Reference: tensorflow/tpu models/official/efficientnet/{efficientnet_model,efficientnet_builder}.py, and lite/ for the Lite variants.
+Tan & Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, 2019,
+https://arxiv.org/abs/1905.11946. Reference: tensorflow/tpu
+models/official/efficientnet/{efficientnet_model,efficientnet_builder}.py, and lite/ for the Lite variants.
 """
 
 import math
@@ -75,5 +76,8 @@ def plan(variant):
 
 
 def keep_rates(blocks, drop_connect):
-    """Chance that each block's residual branch survives in training, falling linearly with depth. Shape (len(blocks),)."""
+    """Chance that each block's residual branch survives in training, falling linearly with depth.
+
+    Shape (len(blocks),).
+    """
     return 1 - drop_connect * np.arange(len(blocks), dtype=np.float32) / len(blocks)

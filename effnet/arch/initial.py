@@ -9,9 +9,10 @@ import numpy as np
 def initial_weights(shapes, seed):
     """Explicit initial values, float32: `{name: array}` for `{name: shape}`; a pure function of (seed, name, shape).
 
-    Kernels as in the TensorFlow reference: convolutions normal with variance 2 / fan-out, where a depthwise kernel's fan-out is k*k;
-    the classifier uniform within 1 / sqrt(classes), but no wider than for 1000 classes: with ten, 1 / sqrt(10) over B2's 1408 features
-    starts at twice the loss of guessing and RMSProp takes epochs to recover. Biases and running means 0, scales and running variances 1.
+    Kernels as in the TensorFlow reference: convolutions normal with variance 2 / fan-out, where a depthwise kernel's
+    fan-out is k*k; the classifier uniform within 1 / sqrt(classes), but no wider than for 1000 classes: with ten, 1 /
+    sqrt(10) over B2's 1408 features starts at twice the loss of guessing and RMSProp takes epochs to recover. Biases
+    and running means 0, scales and running variances 1.
     """
     weights = {}
     for name, shape in shapes.items():

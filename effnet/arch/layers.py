@@ -3,11 +3,12 @@
 import math
 from collections import namedtuple
 
-from effnet.errors import InputError
 from effnet.arch.family import VARIANTS, plan
+from effnet.errors import InputError
 
-# kernel: shape of the weight; output: (channels, side); parameters include batch normalisation's scale and shift, not its running
-# statistics; macs: multiply-accumulates of one image through convolutions and dense layers, which the papers print as "FLOPs"
+# kernel: shape of the weight; output: (channels, side); parameters include batch normalisation's scale and shift, not
+# its running statistics; macs: multiply-accumulates of one image through convolutions and dense layers, which the
+# papers print as "FLOPs"
 Layer = namedtuple("Layer", "name kind kernel output parameters macs")
 
 
@@ -27,7 +28,9 @@ def layers(variant, image_size=None, class_num=1000):
 
     def dense(name, features_in, features_out):
         weights = features_in * features_out
-        rows.append(Layer(name, "dense", (features_out, features_in), (features_out, 1), weights + features_out, weights))
+        rows.append(
+            Layer(name, "dense", (features_out, features_in), (features_out, 1), weights + features_out, weights)
+        )
 
     conv("stem", 3, sizes.stem, 3, 2)
     for number, block in enumerate(sizes.blocks):
@@ -45,14 +48,18 @@ def layers(variant, image_size=None, class_num=1000):
 
 
 def shapes(variant, class_num=1000):
-    """`{name: shape}` of every parameter of the network and every running statistic, as effnet/network/efficientnet.py names them."""
+    """`{name: shape}` of every parameter of the network and every running statistic, as
+    effnet/network/efficientnet.py names them.
+    """
     found = {}
     for row in layers(variant, class_num=class_num):
         if row.kind == "dense":
             found |= {f"{row.name}.weight": row.kernel, f"{row.name}.bias": row.kernel[:1]}
         else:
             found[f"{row.name}.conv.weight"] = row.kernel
-            found |= {f"{row.name}.bn.{part}": row.kernel[:1] for part in ("gamma", "beta", "moving_mean", "moving_variance")}
+            found |= {
+                f"{row.name}.bn.{part}": row.kernel[:1] for part in ("gamma", "beta", "moving_mean", "moving_variance")
+            }
     return found
 
 

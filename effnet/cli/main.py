@@ -12,10 +12,14 @@ from effnet.arch import layers
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="effnet", description="EfficientNet: what is on a picture, what is in a network.")
+    parser = argparse.ArgumentParser(
+        prog="effnet", description="EfficientNet: what is on a picture, what is in a network."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("predict", help="classify pictures", epilog="exit code: 1 if some pictures could not be read")
+    command = commands.add_parser(
+        "predict", help="classify pictures", epilog="exit code: 1 if some pictures could not be read"
+    )
     command.add_argument("pictures", nargs="+", metavar="PICTURE", help="file, folder or glob")
     command.add_argument("--model", default="models/effnet.onnx", help="ONNX file or checkpoint (default: %(default)s)")
     command.add_argument("--top", type=int, default=5, help="classes per picture (default: %(default)s)")
@@ -60,4 +64,3 @@ def run_predict(args):
 def program():
     """Entry point of the installed `effnet`."""
     errors.run(main)
-

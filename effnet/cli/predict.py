@@ -1,4 +1,6 @@
-"""What is on a picture: class names and probabilities from a checkpoint or an exported ONNX file, which bring their own pre-processing."""
+"""What is on a picture: class names and probabilities from a checkpoint or an exported ONNX file, which bring their
+own pre-processing.
+"""
 
 import glob
 import os
@@ -12,7 +14,17 @@ from effnet.data.presets import eval_preset
 from effnet.errors import InputError
 from effnet.recipe import Evaluate
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")  # what counts as a picture in a folder
+ENDINGS = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".bmp",
+    ".gif",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+)  # what counts as a picture in a folder
 
 
 class Guess(NamedTuple):
@@ -45,7 +57,10 @@ def load(path):
 
 
 def pictures(places):
-    """Paths of the pictures that `places` name: files, folders (all pictures below, by name) and globs. What names none stays as it is."""
+    """Paths of the pictures that `places` name:
+
+    files, folders (all pictures below, by name) and globs. What names none stays as it is.
+    """
     found = []
     for place in places:
         if os.path.isdir(place):
@@ -66,7 +81,9 @@ def preset(meta, size):
 
 
 def predict(model, paths, top=5):
-    """Yield `(path, guesses, problem)` for each picture: the `top` likeliest classes, best first, or None and what is wrong with the file."""
+    """Yield `(path, guesses, problem)` for each picture: the `top` likeliest classes, best first, or None and what
+    is wrong with the file.
+    """
     logits, meta, size = model
     look = preset(meta, size)
     ids = meta.get("class_ids") or meta["classes"]

@@ -1,8 +1,8 @@
 """Random changes of training pictures, all drawn from generators keyed by what they are for.
 
-AutoAugment is the ImageNet policy of Cubuk et al., arXiv 1805.09501 (table 9), RandAugment of arXiv 1909.13719; magnitudes in the
-papers' units, on their scale of 0 to 10 (table 6 of the first). Random resized crop as in torchvision, random erasing of arXiv
-1708.04896, mixup of 1710.09412, cutmix of 1905.04899.
+AutoAugment is the ImageNet policy of Cubuk et al., arXiv 1805.09501 (table 9), RandAugment of arXiv 1909.13719;
+magnitudes in the papers' units, on their scale of 0 to 10 (table 6 of the first). Random resized crop as in
+torchvision, random erasing of arXiv 1708.04896, mixup of 1710.09412, cutmix of 1905.04899.
 """
 
 import math
@@ -19,7 +19,8 @@ TRANSLATE = 150 / 331  # the paper's 150 pixels were of pictures of 331
 
 
 def crop_box(width, height, scale, ratio, rng):
-    """Box (left, top, right, bottom) of a random crop: area uniform in `scale`, aspect log-uniform in `ratio` (torchvision's).
+    """Box (left, top, right, bottom) of a random crop: area uniform in `scale`, aspect log-uniform in `ratio`
+    (torchvision's).
 
     After ten draws that do not fit: the largest central crop within `ratio`.
     """
@@ -40,8 +41,12 @@ def crop_box(width, height, scale, ratio, rng):
 
 
 def color_jitter(image, strengths, rng):
-    """Brightness, contrast and saturation, in this order, each times a factor uniform in 1 +- its strength, not below 0."""
-    for enhance, strength in zip((ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color), strengths):
+    """Brightness, contrast and saturation, in this order, each times a factor uniform in 1 +- its strength, not
+    below 0.
+    """
+    for enhance, strength in zip(
+        (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color), strengths, strict=True
+    ):
         if strength:
             image = enhance(image).enhance(max(0.0, 1 + strength * (2 * rng.random() - 1)))
     return image
@@ -61,7 +66,8 @@ def erase(pixels, rng):
 
 
 def mix(pair, rng, mixup, cutmix):
-    """Mix the two pictures of `pair`, uint8 (2, H, W, 3), into each other in place; give the share of each that stayed its own.
+    """Mix the two pictures of `pair`, uint8 (2, H, W, 3), into each other in place; give the share of each that stayed
+    its own.
 
     mixup, cutmix: alpha of their Beta(alpha, alpha), 0 is off; with both on, one of the two by chance.
     """
@@ -74,7 +80,9 @@ def mix(pair, rng, mixup, cutmix):
         first += 128
         first >>= 8
         mixed = first.astype(np.uint8)
-        pair[1] += pair[0] - mixed  # the two mixed pictures have the sum of the two; bytes wrap around, and so come out right
+        pair[1] += (
+            pair[0] - mixed
+        )  # the two mixed pictures have the sum of the two; bytes wrap around, and so come out right
         pair[0] = mixed
         return weight / 256
     lam = rng.beta(cutmix, cutmix)
@@ -176,17 +184,25 @@ IMAGENET = [  # operation, chance, magnitude; twice
 
 
 def policy(name):
-    """What `apply` needs for a recipe's auto_augment: '' none, 'imagenet', or 'rand-mM-nN'. Raises InputError for anything else."""
+    """What `apply` needs for a recipe's auto_augment: '' none, 'imagenet', or 'rand-mM-nN'.
+
+    Raises InputError for anything else.
+    """
     if name in ("", "imagenet"):
         return name
     found = re.fullmatch(r"rand-m(\d+)-n(\d+)", name)
     if not found or int(found[1]) > 10:
-        raise InputError(f"augment.auto_augment: '{name}' is not '', 'imagenet' or 'rand-mM-nN' with M from 0 to 10, e.g. 'rand-m9-n2'")
+        raise InputError(
+            f"augment.auto_augment: '{name}' is not '', 'imagenet' or 'rand-mM-nN' with M from 0 to 10, e.g. 'rand-m9-n2'"
+        )
     return int(found[1]), int(found[2])
 
 
 def apply(policy, image, rng):
-    """AutoAugment: one of the 25 sub-policies, each of its two operations with its chance. RandAugment: n operations of magnitude m."""
+    """AutoAugment: one of the 25 sub-policies, each of its two operations with its chance.
+
+    RandAugment: n operations of magnitude m.
+    """
     if not policy:
         return image
     if policy == "imagenet":

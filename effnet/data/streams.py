@@ -1,7 +1,8 @@
-"""Every random number of a training, in one place: each stream is a function of (seed, what it is for, epoch, item) alone.
+"""Every random number of a training, in one place: each stream is a function of (seed, what it is for, epoch, item)
+alone.
 
-So nothing random has to be kept for a restart, and neither threads nor devices change what comes. Philox's bits are the same in all
-versions of NumPy.
+So nothing random has to be kept for a restart, and neither threads nor devices change what comes. Philox's bits are the
+same in all versions of NumPy.
 """
 
 import numpy as np

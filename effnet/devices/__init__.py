@@ -1,1 +1,4 @@
-"""CPU, GPU, Ascend: what is there, how processes are started on them, what their errors mean. Importing it does nothing."""
+"""CPU, GPU, Ascend: what is there, how processes are started on them, what their errors mean.
+
+Importing it does nothing.
+"""

@@ -1,8 +1,10 @@
-"""NVIDIA's libraries and driver: found and loaded without anyone editing LD_LIBRARY_PATH. Imports neither MindSpore nor ONNX Runtime.
+"""NVIDIA's libraries and driver: found and loaded without anyone editing LD_LIBRARY_PATH. Imports neither MindSpore nor
+ONNX Runtime.
 
-MindSpore's GPU plugin is built for CUDA 11.6, ONNX Runtime's CUDA provider for CUDA 12. Wheels of two CUDA majors overwrite each other
-in site-packages (libcurand.so.10, libcusolver.so.11, nvidia/*/__init__.py), so each set has a folder of its own in the environment;
-`make setup DEVICE=gpu` fills both. A library that is loaded already satisfies whoever asks for its name later, wherever it lies.
+MindSpore's GPU plugin is built for CUDA 11.6, ONNX Runtime's CUDA provider for CUDA 12. Wheels of two CUDA majors
+overwrite each other in site-packages (libcurand.so.10, libcusolver.so.11, nvidia/*/__init__.py), so each set has a
+folder of its own in the environment; `make setup DEVICE=gpu` fills both. A library that is loaded already satisfies
+whoever asks for its name later, wherever it lies.
 """
 
 import ctypes
@@ -20,10 +22,12 @@ LIBRARIES = "nvidia/*/lib/*.so*"
 TENSORRT = "tensorrt_libs/*.so*"
 DRIVER = "libcuda.so.1"
 
-# What MindSpore 2.10's plugin can run on. Its kernels (libcuda_ops.so.11) hold machine code for compute capability 6.0, 6.1, 7.0, 7.5 and
-# 8.0 and PTX for 6.0 and 8.6, which the driver compiles for 9.0. cuDNN 8.9 and cuBLAS 11.11 hold machine code up to 9.0.
+# What MindSpore 2.10's plugin can run on. Its kernels (libcuda_ops.so.11) hold machine code for compute capability 6.0,
+# 6.1, 7.0, 7.5 and 8.0 and PTX for 6.0 and 8.6, which the driver compiles for 9.0. cuDNN 8.9 and cuBLAS 11.11 hold
+# machine code up to 9.0.
 CAPABILITIES = (6, 0), (9, 0)
-# Oldest drivers: https://docs.nvidia.com/cuda/cuda-toolkit-release-notes (table "CUDA Toolkit and Minimum Required Driver Version").
+# Oldest drivers: https://docs.nvidia.com/cuda/cuda-toolkit-release-notes (table "CUDA Toolkit and Minimum Required
+# Driver Version").
 OLDEST = {11: "450.80.02", 12: "525.60.13"}
 CODE_FOR_HOPPER = (11, 8)  # the first driver interface that knows compute capability 9.0
 
@@ -31,7 +35,8 @@ Card = namedtuple("Card", "name capability memory")  # memory in bytes
 
 
 def load(folder, pattern=LIBRARIES):
-    """Load every library under `folder`; a second call costs nothing. Returns {file name: reason} of those that do not load.
+    """Load every library under `folder`; a second call costs nothing. Returns {file name: reason} of those that do not
+    load.
 
     They depend on each other, so whatever fails is tried again as long as something else succeeded.
     """
@@ -40,7 +45,9 @@ def load(folder, pattern=LIBRARIES):
         failed = {}
         for path in waiting:
             try:
-                ctypes.CDLL(str(path))  # RTLD_LOCAL: names are matched all the same, and torch's own cuBLAS sees none of our symbols
+                ctypes.CDLL(
+                    str(path)
+                )  # RTLD_LOCAL: names are matched all the same, and torch's own cuBLAS sees none of our symbols
             except OSError as error:
                 failed[path] = str(error)
         if len(failed) == len(waiting):
@@ -59,8 +66,8 @@ def has_driver():
 def prepare_mindspore(plugins):
     """Before mindspore is imported: let it find its GPU plugin's libraries. `plugins` is mindspore/lib/plugin.
 
-    MindSpore looks for its GPU plugin only if CUDA_HOME is set, and asks CUDA_HOME/bin/nvcc which of its two plugins to take. The wheels
-    hold no nvcc; setup.sh writes one that answers that question.
+    MindSpore looks for its GPU plugin only if CUDA_HOME is set, and asks CUDA_HOME/bin/nvcc which of its two plugins to
+    take. The wheels hold no nvcc; setup.sh writes one that answers that question.
     """
     if not (CUDA11 / "bin/nvcc").is_file() or not has_driver():
         return
@@ -70,22 +77,30 @@ def prepare_mindspore(plugins):
 
 
 def unresolved(library, folder=None):
-    """Names of the libraries that `library` needs, directly or through others, and that neither the system nor `folder` (if any) has.
+    """Names of the libraries that `library` needs, directly or through others, and that neither the system nor `folder`
+    (if any) has.
 
     The dynamic linker itself says so (ldd), with `folder`'s libraries in its path.
     """
     paths = {str(path.parent) for path in folder.glob(LIBRARIES)} if folder else ()
     path = ":".join([*sorted(paths), os.environ.get("LD_LIBRARY_PATH", "")]).strip(":")
-    listed = subprocess.run(["ldd", str(library)], env=os.environ | {"LD_LIBRARY_PATH": path}, capture_output=True, text=True).stdout
+    listed = subprocess.run(
+        ["ldd", str(library)], env=os.environ | {"LD_LIBRARY_PATH": path}, capture_output=True, text=True
+    ).stdout
     return sorted({line.split()[0] for line in listed.splitlines() if line.endswith("=> not found")})
 
 
 def driver():
-    """(CUDA version of the driver as (major, minor), [Card]). Raises InputError in one sentence if there is none or it does not start."""
+    """(CUDA version of the driver as (major, minor), [Card]).
+
+    Raises InputError in one sentence if there is none or it does not start.
+    """
     try:
         lib = ctypes.CDLL(DRIVER)
     except OSError:
-        raise InputError(f"the NVIDIA driver's {DRIVER} is not found; install the driver (Debian, Ubuntu: apt-get install nvidia-driver)") from None
+        raise InputError(
+            f"the NVIDIA driver's {DRIVER} is not found; install the driver (Debian, Ubuntu: apt-get install nvidia-driver)"
+        ) from None
     number = ctypes.c_int()
     lib.cuDriverGetVersion(ctypes.byref(number))
     version = number.value // 1000, number.value % 1000 // 10
@@ -128,7 +143,9 @@ def _ask(code, lib):
     if code:
         text = ctypes.c_char_p()
         lib.cuGetErrorString(code, ctypes.byref(text))
-        raise InputError(f"the NVIDIA driver does not start: {(text.value or b'unknown error').decode()} (code {code}); look at `nvidia-smi`")
+        raise InputError(
+            f"the NVIDIA driver does not start: {(text.value or b'unknown error').decode()} (code {code}); look at `nvidia-smi`"
+        )
 
 
 def _dotted(version):

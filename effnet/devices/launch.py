@@ -1,4 +1,6 @@
-"""Many devices: one process each, started by MindSpore's own msrun - HCCL on Ascend, NCCL on GPUs, mccl on CPUs - on one machine or several."""
+"""Many devices: one process each, started by MindSpore's own msrun - HCCL on Ascend, NCCL on GPUs, mccl on CPUs - on
+one machine or several.
+"""
 
 import os
 import re
@@ -16,13 +18,19 @@ PORT = 8118  # msrun's own default; one machine alone takes any free port
 
 def inside():
     """Whether this process was started by msrun (or by mpirun or a rank table, for old Ascend set-ups)."""
-    return bool(os.environ.get("MS_ROLE") or os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("RANK_TABLE_FILE"))
+    return bool(
+        os.environ.get("MS_ROLE") or os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("RANK_TABLE_FILE")
+    )
 
 
 def command(module, devices, nodes=1, node_rank=0, master="127.0.0.1", port=0):
-    """The msrun command that runs `python -m module` on `devices` devices over `nodes` machines, this one being `node_rank`. Raises InputError."""
+    """The msrun command that runs `python -m module` on `devices` devices over `nodes` machines, this one being
+    `node_rank`. Raises InputError.
+    """
     if devices % nodes:
-        raise InputError(f"train.device_num: {devices} devices cannot be shared out over {nodes} machines; choose a multiple")
+        raise InputError(
+            f"train.device_num: {devices} devices cannot be shared out over {nodes} machines; choose a multiple"
+        )
     if not 0 <= node_rank < nodes:
         raise InputError(f"--node-rank: {node_rank} for {nodes} machines; they count from 0")
     if nodes > 1 and master == "127.0.0.1":
@@ -38,7 +46,10 @@ def command(module, devices, nodes=1, node_rank=0, master="127.0.0.1", port=0):
 
 
 def run(command):
-    """Run an msrun command, showing rank 0's lines. Returns its exit code; a rank's own error is shown where one failed."""
+    """Run an msrun command, showing rank 0's lines.
+
+    Returns its exit code; a rank's own error is shown where one failed.
+    """
     print(shlex.join(command), flush=True)
     LOGS.mkdir(parents=True, exist_ok=True)
     for old in LOGS.glob("worker_*.log"):

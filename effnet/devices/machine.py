@@ -1,4 +1,7 @@
-"""CPU, GPU, Ascend: what this machine has of them, and what is missing. Neither MindSpore nor ONNX Runtime is imported."""
+"""CPU, GPU, Ascend: what this machine has of them, and what is missing.
+
+Neither MindSpore nor ONNX Runtime is imported.
+"""
 
 import importlib.util
 import os
@@ -20,7 +23,9 @@ def mindspore_folder():
 def check(target, devices=1):
     """Raise InputError in one sentence unless `devices` devices of `target` are here."""
     if missing(target):
-        raise InputError(f"train.device_target: {target} asked for, but {missing(target)} (`make doctor` says more; device_target: CPU needs none)")
+        raise InputError(
+            f"train.device_target: {target} asked for, but {missing(target)} (`make doctor` says more; device_target: CPU needs none)"
+        )
     here = {"CPU": lambda: devices, "GPU": lambda: len(cuda.driver()[1]), "Ascend": lambda: len(npus())}[target]()
     if devices > here:
         raise InputError(f"train.device_num: {devices} {target} devices asked for on this machine, {here} are here")
@@ -63,7 +68,15 @@ def describe():
     """What a measurement must name: processor, cores, MindSpore's convolution setting."""
     cpu = platform.processor() or platform.machine()
     try:
-        cpu = next(line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
+        cpu = next(
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         pass
-    return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA", "default")}
+    return {
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)),
+        "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA", "default"),
+    }

@@ -1,12 +1,16 @@
-"""What a device's error means and what to do about it: MindSpore's, CUDA's, NCCL's, CANN's and ONNX Runtime's texts -> one sentence."""
+"""What a device's error means and what to do about it:
+
+MindSpore's, CUDA's, NCCL's, CANN's and ONNX Runtime's texts -> one sentence.
+"""
 
 import contextlib
 import re
 
-from effnet.errors import InputError
 from effnet.arch.family import plan
+from effnet.errors import InputError
 
-# Texts as they stand in MindSpore 2.10's libraries, in libcudart 11.8 and in ONNX Runtime; each group ends with what it means.
+# Texts as they stand in MindSpore 2.10's libraries, in libcudart 11.8 and in ONNX Runtime; each group ends with what it
+# means.
 OUT_OF_MEMORY = re.compile(
     r"memory isn't enough and alloc failed|Memory not enough|cudaMalloc failed, ret\[2\]|ret\[2\], out of memory|CUDA_ERROR_OUT_OF_MEMORY"
     r"|CUBLAS_STATUS_ALLOC_FAILED|Malloc device memory failed|Out of Memory!!! Request memory size|Memory_Allocation_Failure\(EL0004\)"
@@ -24,7 +28,10 @@ OTHERS = (
         r"driver version is insufficient|not supported in the installed CUDA driver|compiled with an unsupported toolchain|system has unsupported display driver",
         "the NVIDIA driver is too old for this CUDA version; update it to 525.60.13 or newer (`nvidia-smi` shows it)",
     ),
-    (r"no CUDA-capable device|invalid device ordinal", "no such NVIDIA card; look at `nvidia-smi`, CUDA_VISIBLE_DEVICES and train.device_num"),
+    (
+        r"no CUDA-capable device|invalid device ordinal",
+        "no such NVIDIA card; look at `nvidia-smi`, CUDA_VISIBLE_DEVICES and train.device_num",
+    ),
     (
         r"(?s)(?:device target GPU.*libmindspore_gpu\S* failed\.|libonnxruntime_providers_\w+\.so with error:) (?P<library>lib\S+?): cannot open",
         "the library {library} is missing; `make setup DEVICE=gpu` installs NVIDIA's libraries, `make doctor` says which are there",
@@ -37,12 +44,18 @@ OTHERS = (
         r"(?is)nccl.*(?:shared memory|shm|No space left on device|unhandled system error|ncclSystemError)",
         "NCCL could not set up its shared memory; in a container, start it with --shm-size=8g --ulimit memlock=-1",
     ),
-    (r"(?i)hccl\w* .*(?:fail|error|time ?out)|\bE[IJ]00\d\d\b", "the Ascend devices could not reach each other (HCCL); run `make doctor`, and see tmp/msrun and docs/ascend.md"),
+    (
+        r"(?i)hccl\w* .*(?:fail|error|time ?out)|\bE[IJ]00\d\d\b",
+        "the Ascend devices could not reach each other (HCCL); run `make doctor`, and see tmp/msrun and docs/ascend.md",
+    ),
 )
 
 
 def message_for(error, recipe=None, memory=0):
-    """One sentence for a device's error, or "" if it is not one of them. With `recipe` it names the batch that fits into `memory` bytes."""
+    """One sentence for a device's error, or "" if it is not one of them.
+
+    With `recipe` it names the batch that fits into `memory` bytes.
+    """
     text = str(error)
     if OUT_OF_MEMORY.search(text):
         return _out_of_memory(recipe, memory)
@@ -76,9 +89,9 @@ def first_sentence(error):
 def picture_bytes(model, amp_level):
     """About how many bytes of device memory one picture needs in a training step, with a recipe's `model` section.
 
-    What backward keeps: per convolution its output and batch normalisation's; with swish also the gate and the product; the product
-    with squeeze-and-excitation; and as much again for gradients and working space. Measured for B2 at 260 pixels in float32 on a CPU:
-    426 MiB between batches of 4 and 8, where this says 451.
+    What backward keeps: per convolution its output and batch normalisation's; with swish also the gate and the product;
+    the product with squeeze-and-excitation; and as much again for gradients and working space. Measured for B2 at 260
+    pixels in float32 on a CPU: 426 MiB between batches of 4 and 8, where this says 451.
     """
     sizes = plan(model.variant)
     side, kept = _half(model.image_size), 0

@@ -33,7 +33,8 @@ class Predict(nn.Cell):
 
 
 class Evaluator:
-    """The evaluation graph, compiled once: `evaluator(weights, dataset)` -> logits (n, classes) float32 in the set's order.
+    """The evaluation graph, compiled once: `evaluator(weights, dataset)` -> logits (n, classes) float32 in the set's
+    order.
 
     settings: a recipe's section `evaluate` or `validation`; workers: decoding threads, 0 for one per core.
     """

@@ -1,7 +1,7 @@
 """The ONNX graph, written straight from weights: batch normalisation folded, dynamic batch, few nodes, metadata inside.
 
-MindSpore's own export (mindspore.onnx.export) gives opset 11 and leaves normalisation and means as chains of small nodes; see
-docs/design.md for both.
+MindSpore's own export (mindspore.onnx.export) gives opset 11 and leaves normalisation and means as chains of small
+nodes; see docs/design.md for both.
 """
 
 import json
@@ -38,10 +38,11 @@ def write(path, weights, meta, height, width, opset, normalize, dtype=np.float32
 
 
 def build(weights, meta, height, width, opset=21, normalize="outside", dtype=np.float32):
-    """An onnx.ModelProto `image` -> `logits` (N, classes) float32 from `{name: float32 array}` and a model's meta (effnet/training/identity.py).
+    """An onnx.ModelProto `image` -> `logits` (N, classes) float32 from `{name: float32 array}` and a model's meta
+    (effnet/training/identity.py).
 
-    normalize 'outside': image is (N, 3, height, width) float32, already (x - mean) / std; 'inside': (N, height, width, 3) uint8.
-    dtype float16 computes in half precision between casts at both ends.
+    normalize 'outside': image is (N, 3, height, width) float32, already (x - mean) / std; 'inside': (N, height, width,
+    3) uint8. dtype float16 computes in half precision between casts at both ends.
     """
     sizes, graph = plan(meta["variant"]), Graph(dtype)
     act = _relu6 if sizes.lite else _swish
@@ -80,7 +81,13 @@ def _model(graph, meta, height, width, opset, normalize):
     body = helper.make_graph(graph.nodes, meta["variant"], [image], [logits], graph.constants)
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", opset)], producer_name="effnet")
     model.ir_version = helper.find_min_ir_version_for(model.opset_import)
-    helper.set_model_props(model, {key: value if isinstance(value, str) else json.dumps(value) for key, value in properties(meta, normalize).items()})
+    helper.set_model_props(
+        model,
+        {
+            key: value if isinstance(value, str) else json.dumps(value)
+            for key, value in properties(meta, normalize).items()
+        },
+    )
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -107,14 +114,17 @@ def _conv(graph, weights, name, x, size, stride, padding):
     scale = weights[f"{name}.bn.gamma"] / np.sqrt(weights[f"{name}.bn.moving_variance"].astype(np.float64) + BN_EPS)
     bias = weights[f"{name}.bn.beta"] - weights[f"{name}.bn.moving_mean"] * scale
     inputs = graph.constant(f"{name}.weight", kernel * scale[:, None, None, None]), graph.constant(f"{name}.bias", bias)
-    begin, end, out = zip(*(_pads(side, kernel.shape[2], stride, padding) for side in size))
+    begin, end, out = zip(*(_pads(side, kernel.shape[2], stride, padding) for side in size), strict=True)
     group = kernel.shape[0] if name.endswith("depthwise") else 1
     attributes = {"kernel_shape": kernel.shape[2:], "strides": [stride] * 2, "pads": [*begin, *end], "group": group}
     return graph.node("Conv", f"{name}.conv", x, *inputs, **attributes), out
 
 
 def _pads(side, kernel, stride, padding):
-    """(before, after, output side): TensorFlow's SAME puts the odd pixel after, PyTorch's k//2 pads both sides alike."""
+    """(before, after, output side):
+
+    TensorFlow's SAME puts the odd pixel after, PyTorch's k//2 pads both sides alike.
+    """
     if padding == "symmetric":
         return kernel // 2, kernel // 2, (side + 2 * (kernel // 2) - kernel) // stride + 1
     out = math.ceil(side / stride)
@@ -135,6 +145,14 @@ def _squeeze_excite(graph, weights, name, x):
     gate = graph.node("GlobalAveragePool", f"{name}.pool", x)
     for part in ("reduce", "expand"):
         kernel = graph.constant(f"{name}.{part}.weight", weights[f"{name}.{part}.weight"][:, :, None, None])
-        gate = graph.node("Conv", f"{name}.{part}", gate, kernel, graph.constant(f"{name}.{part}.bias", weights[f"{name}.{part}.bias"]))
-        gate = _swish(graph, f"{name}.{part}", gate) if part == "reduce" else graph.node("Sigmoid", f"{name}.gate", gate)
+        gate = graph.node(
+            "Conv",
+            f"{name}.{part}",
+            gate,
+            kernel,
+            graph.constant(f"{name}.{part}.bias", weights[f"{name}.{part}.bias"]),
+        )
+        gate = (
+            _swish(graph, f"{name}.{part}", gate) if part == "reduce" else graph.node("Sigmoid", f"{name}.gate", gate)
+        )
     return graph.node("Mul", f"{name}.scaled", x, gate)

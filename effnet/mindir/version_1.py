@@ -1,8 +1,9 @@
 """MINDIR version 3, as MindSpore 2.10 writes it, rewritten as version 1, which MindSpore Lite 2.0 reads.
 
-In version 3 every argument of an operator is an input of its node, scalars too; in version 1 only tensors and shapes are inputs and the
-rest are attributes of the operator. Lite is asked for no operator but those it was seen to answer as MindSpore does
-(tests/mindir/test_version_1.py compares each): others it may answer wrongly with a success status, SiLU and the pooling layers among them.
+In version 3 every argument of an operator is an input of its node, scalars too; in version 1 only tensors and shapes
+are inputs and the rest are attributes of the operator. Lite is asked for no operator but those it was seen to answer as
+MindSpore does (tests/mindir/test_version_1.py compares each): others it may answer wrongly with a success status, SiLU
+and the pooling layers among them.
 """
 
 from collections import namedtuple
@@ -16,7 +17,8 @@ from effnet.files import whole
 
 FROM, TO = 3, 1
 
-# name: the operator in version 1; inputs: those that stay; attributes: what the arguments after them become, "" where one is dropped
+# name: the operator in version 1; inputs: those that stay; attributes: what the arguments after them become, "" where
+# one is dropped
 Rule = namedtuple("Rule", "name inputs attributes outputs")
 
 OPERATORS = {
@@ -49,10 +51,11 @@ NOTHING = ("UpdateState", "MakeTuple")  # feed only those
 
 
 def to_version_1(source, target):
-    """Rewrite the MINDIR file `source` (version 3) as version 1 at `target`. A dynamic batch stays dynamic; the input is named `image`.
+    """Rewrite the MINDIR file `source` (version 3) as version 1 at `target`. A dynamic batch stays dynamic; the input
+    is named `image`.
 
-    Raises InputError where `source` is not a MINDIR, has another version, or holds an operator that MindSpore Lite 2.0 does not answer
-    as MindSpore does; the operators are named.
+    Raises InputError where `source` is not a MINDIR, has another version, or holds an operator that MindSpore Lite 2.0
+    does not answer as MindSpore does; the operators are named.
     """
     model = _read(source)
     nodes = [node for node in model.graph.node if node.op_type != "Constant"]
@@ -62,7 +65,11 @@ def to_version_1(source, target):
     _refuse_unknown(source, {kind.op_type for kind in kinds.values()})
 
     image = model.graph.input[0]
-    kept, stands_for, made = [], {image.name: "image"}, {}  # the input is named as in the ONNX file: converters ask for its name
+    kept, stands_for, made = (
+        [],
+        {image.name: "image"},
+        {},
+    )  # the input is named as in the ONNX file: converters ask for its name
     image.name = "image"
     for node in nodes:
         kind = kinds[node.output[0]]
@@ -75,7 +82,9 @@ def to_version_1(source, target):
     result = model.graph.output[0]
     result.name = stands_for.get(result.name, result.name)
     if result.name not in {node.output[0] for node in kept}:
-        raise InputError(f"{source}: answers with a tuple or with nothing computed; export a network whose only output is the logits")
+        raise InputError(
+            f"{source}: answers with a tuple or with nothing computed; export a network whose only output is the logits"
+        )
     _replace(model.graph.node, [node for name, node in constants.items() if name in used] + kept)
     _replace(model.primitives, made.values())
     model.mind_ir_version = TO
@@ -95,11 +104,15 @@ def _read(source):
     if not (model.graph.node and model.graph.input and model.graph.output):
         raise InputError(f"{source}: not a MINDIR file; export it with MindSpore 2.10 (format: mindir)")
     if model.mind_ir_version != FROM:
-        raise InputError(f"{source}: MINDIR version {model.mind_ir_version}, expected {FROM}; export it again with MindSpore 2.10")
+        raise InputError(
+            f"{source}: MINDIR version {model.mind_ir_version}, expected {FROM}; export it again with MindSpore 2.10"
+        )
     if len(model.graph.input) > 1:
         raise InputError(f"{source}: takes {len(model.graph.input)} inputs; export the network with pictures alone")
     if model.functions:
-        raise InputError(f"{source}: has {len(model.functions)} sub-graphs (control flow); MindSpore Lite takes a flat graph only")
+        raise InputError(
+            f"{source}: has {len(model.functions)} sub-graphs (control flow); MindSpore Lite takes a flat graph only"
+        )
     return model
 
 
@@ -113,10 +126,14 @@ def _refuse_unknown(source, found):
 
 
 def _rewrite(node, kind, inputs, constants, made):
-    """`node` in version 1. Its operator goes into `made`, {(operator, attributes): primitive}, once for all nodes that share it."""
+    """`node` in version 1. Its operator goes into `made`, {(operator, attributes): primitive}, once for all nodes
+    that share it.
+    """
     rule = OPERATORS[kind.op_type]
     stay, become = inputs[: len(rule.inputs)], inputs[len(rule.inputs) :]
-    attributes = [_attribute(name, constants[value]) for name, value in zip(rule.attributes, become, strict=True) if name]
+    attributes = [
+        _attribute(name, constants[value]) for name, value in zip(rule.attributes, become, strict=True) if name
+    ]
     key = (kind.name, *(attribute.SerializeToString(deterministic=True) for attribute in attributes))
     if key not in made:
         primitive = made[key] = PrimitiveProto()
@@ -151,7 +168,9 @@ def _strings(name, values):
 
 
 def _scalar_tensor(name, constants):
-    """Version 1 has no tensor-times-scalar: the number becomes a tensor without dimensions, a new constant whose name is returned."""
+    """Version 1 has no tensor-times-scalar: the number becomes a tensor without dimensions, a new constant whose
+    name is returned.
+    """
     value = constants[name].attribute[0]
     tensor = f"{name}:tensor"
     if tensor not in constants:

@@ -12,7 +12,9 @@ from effnet.network.layers import Layers
 def write(path, weights, meta, height, width, file_format="MINDIR"):
     """Write MINDIR (dynamic batch) or AIR (batch 1; needs an Ascend backend): float32 NCHW, normalised -> logits."""
     if file_format == "AIR" and machine.missing("Ascend"):
-        raise InputError(f"AIR needs an Ascend backend: {machine.missing('Ascend')}; take the MINDIR file and convert it there")
+        raise InputError(
+            f"AIR needs an Ascend backend: {machine.missing('Ascend')}; take the MINDIR file and convert it there"
+        )
     net = EfficientNet(meta["variant"], meta["class_num"], Layers(meta["padding"]))
     net.update_parameters_name()
     load_weights(net, weights)

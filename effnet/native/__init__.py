@@ -44,7 +44,10 @@ def is_jpeg(data):
 
 
 def size(data):
-    """(width, height) of a JPEG's bytes. Raises InputError, as all functions here do when the bytes are damaged or the sizes do not fit."""
+    """(width, height) of a JPEG's bytes.
+
+    Raises InputError, as all functions here do when the bytes are damaged or the sizes do not fit.
+    """
     width, height = ctypes.c_int(), ctypes.c_int()
     _call("image_size", data, len(data), ctypes.byref(width), ctypes.byref(height))
     return width.value, height.value
@@ -59,7 +62,10 @@ def decode(data):
 
 
 def resize(pixels, width, height, interpolation, box=None):
-    """uint8 (height, width, 3): Image.resize((width, height), interpolation, box) of `pixels`, uint8 (h, w, 3), as Pillow 13 does it."""
+    """uint8 (height, width, 3):
+
+    Image.resize((width, height), interpolation, box) of `pixels`, uint8 (h, w, 3), as Pillow 13 does it.
+    """
     pixels, out = np.ascontiguousarray(pixels), np.empty((height, width, 3), np.uint8)
     h, w = pixels.shape[:2]
     box = (ctypes.c_double * 4)(*(box or (0, 0, w, h)))
@@ -68,16 +74,31 @@ def resize(pixels, width, height, interpolation, box=None):
 
 
 def crop(data, box, interpolation, flip, out):
-    """Fill `out`, uint8 (size, size, 3), with `box` (left, top, right, bottom) of a JPEG, mirrored if `flip`; image_train in image.h."""
-    _call("image_train", data, len(data), (ctypes.c_int * 4)(*box), FILTERS[interpolation], len(out), flip, out.ctypes.data)
+    """Fill `out`, uint8 (size, size, 3), with `box` (left, top, right, bottom) of a JPEG, mirrored if `flip`;
+    image_train in image.h.
+    """
+    _call(
+        "image_train",
+        data,
+        len(data),
+        (ctypes.c_int * 4)(*box),
+        FILTERS[interpolation],
+        len(out),
+        flip,
+        out.ctypes.data,
+    )
 
 
 def center(data, side, interpolation, out):
-    """Fill `out`, uint8 (crop, crop, 3), with the middle of a JPEG resized to a shorter side of `side`; image_eval in image.h."""
+    """Fill `out`, uint8 (crop, crop, 3), with the middle of a JPEG resized to a shorter side of `side`; image_eval
+    in image.h.
+    """
     _call("image_eval", data, len(data), side, FILTERS[interpolation], len(out), len(out), out.ctypes.data)
 
 
 def center_of_pixels(pixels, side, interpolation, out):
     """`center` of a picture that is decoded already, uint8 (h, w, 3)."""
     pixels, (h, w) = np.ascontiguousarray(pixels), pixels.shape[:2]
-    _call("image_eval_pixels", pixels.ctypes.data, w, h, side, FILTERS[interpolation], len(out), len(out), out.ctypes.data)
+    _call(
+        "image_eval_pixels", pixels.ctypes.data, w, h, side, FILTERS[interpolation], len(out), len(out), out.ctypes.data
+    )

@@ -1,5 +1,5 @@
-"""C sources compiled for this machine the first time they are wanted: into the user's cache, under a name that is a digest of all that
-decides the library, so that it is never a stale one and serves every checkout.
+"""C sources compiled for this machine the first time they are wanted: into the user's cache, under a name that is a
+digest of all that decides the library, so that it is never a stale one and serves every checkout.
 """
 
 import hashlib
@@ -18,7 +18,10 @@ FLAGS = ["-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-con
 
 
 def shared_library(folder, libraries=("-lm",)):
-    """Path of `folder`'s C sources as a shared library, compiled if it is not there yet. Raises InputError if that fails."""
+    """Path of `folder`'s C sources as a shared library, compiled if it is not there yet.
+
+    Raises InputError if that fails.
+    """
     sources = sorted(Path(folder).glob("*.[ch]"))
     command = [*shlex.split(os.environ.get("CC", "cc")), *FLAGS]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
@@ -30,6 +33,8 @@ def shared_library(folder, libraries=("-lm",)):
                 command += [*(str(path) for path in sources if path.suffix == ".c"), "-o", str(made), *libraries]
                 subprocess.run(command, check=True, capture_output=True, text=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            errors = [line for line in (getattr(error, "stderr", None) or "").splitlines() if "error" in line] or [str(error)]
+            errors = [line for line in (getattr(error, "stderr", None) or "").splitlines() if "error" in line] or [
+                str(error)
+            ]
             raise InputError(f"{folder}: cannot compile it ({errors[0]}); install gcc and libjpeg-dev") from None
     return library

@@ -1,6 +1,7 @@
 """The network in MindSpore: its cells and C operators, its checkpoints, the device it runs on.
 
-MindSpore reads its environment when it is imported, so whatever imports it imports this package first: the one place that sets it.
+MindSpore reads its environment when it is imported, so whatever imports it imports this package first: the one place
+that sets it.
 """
 
 import os
@@ -13,13 +14,18 @@ from effnet.devices.machine import mindspore_folder
 
 
 def _set_environment():
-    # On AVX-512 hosts MindSpore's oneDNN falls back to reference convolutions; held to AVX2 it uses its fast ones, five times faster.
+    # On AVX-512 hosts MindSpore's oneDNN falls back to reference convolutions; held to AVX2 it uses its fast ones, five
+    # times faster.
     cpuinfo = Path("/proc/cpuinfo")
     if platform.machine() == "x86_64" and cpuinfo.exists() and "avx512f" in cpuinfo.read_text():
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")  # a value that the user set is left alone, here and below
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads of operators.c would spin in MindSpore's way: a third slower
+    os.environ.setdefault(
+        "OMP_WAIT_POLICY", "passive"
+    )  # waiting threads of operators.c would spin in MindSpore's way: a third slower
     os.environ.setdefault("GLOG_v", "4")  # failures reach us as exceptions; MindSpore's own log lines would bury ours
-    cuda.prepare_mindspore(mindspore_folder() / "lib/plugin")  # it looks for devices before a recipe can say which one it wants
+    cuda.prepare_mindspore(
+        mindspore_folder() / "lib/plugin"
+    )  # it looks for devices before a recipe can say which one it wants
 
 
 if "mindspore" not in sys.modules:

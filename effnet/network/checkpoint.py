@@ -1,7 +1,7 @@
 """A checkpoint on disk: named arrays with a checksum and one JSON text inside, as `mindspore.load_checkpoint` reads it.
 
-A model holds weights and what is needed to use them (classes, pre-processing); a run (effnet/training/runs.py) holds besides
-what it takes to go on.
+A model holds weights and what is needed to use them (classes, pre-processing); a run (effnet/training/runs.py) holds
+besides what it takes to go on.
 """
 
 import json
@@ -38,9 +38,13 @@ def load(path):
         parameters = ms.load_checkpoint(str(path), crc_check=True)
         meta = json.loads(str(parameters.pop(META)))
     except KeyError:
-        raise InputError(f"{path}: a MindSpore checkpoint, but not written by this project; `make pretrained` converts others") from None
+        raise InputError(
+            f"{path}: a MindSpore checkpoint, but not written by this project; `make pretrained` converts others"
+        ) from None
     except (ValueError, TypeError, RuntimeError, OSError) as error:
-        raise InputError(f"{path}: damaged or not a MindSpore checkpoint ({_first_line(error)}); remove it or fetch it again") from None
+        raise InputError(
+            f"{path}: damaged or not a MindSpore checkpoint ({_first_line(error)}); remove it or fetch it again"
+        ) from None
     return {name: parameter.asnumpy() for name, parameter in parameters.items()}, meta
 
 

@@ -11,17 +11,24 @@ from effnet.errors import InputError
 
 @functools.cache  # MindSpore refuses to be told twice
 def start(target, deterministic=True):
-    """Make `target` ("CPU", "GPU" or "Ascend") MindSpore's device in graph mode. Raises InputError if it is not there."""
+    """Make `target` ("CPU", "GPU" or "Ascend")
+
+    MindSpore's device in graph mode. Raises InputError if it is not there.
+    """
     machine.check(target)
     try:
         ms.set_device(target)
     except RuntimeError as error:
-        raise InputError(message_for(error) or f"MindSpore cannot use {target}: {first_sentence(error)}; run `make doctor`") from None
+        raise InputError(
+            message_for(error) or f"MindSpore cannot use {target}: {first_sentence(error)}; run `make doctor`"
+        ) from None
     ms.set_context(mode=ms.GRAPH_MODE)
     ms.set_deterministic(deterministic)
     if target == "GPU":
         gpu = ms.device_context.gpu
         gpu.op_precision.conv_allow_tf32(False)  # amp_level O0 says float32
-        if deterministic:  # the GPU plugin does not know set_deterministic; of cuDNN's backward algorithms, these add in a fixed order
+        if (
+            deterministic
+        ):  # the GPU plugin does not know set_deterministic; of cuDNN's backward algorithms, these add in a fixed order
             gpu.op_tuning.conv_wgrad_algo("algo_1")
             gpu.op_tuning.conv_dgrad_algo("algo_1")

@@ -1,7 +1,7 @@
 """The network as MindSpore cells; its sizes come from effnet/arch/family.py, its layers from layers.py or operators.py.
 
-Tan & Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, 2019, https://arxiv.org/abs/1905.11946.
-Reference: tensorflow/tpu models/official/efficientnet/efficientnet_model.py.
+Tan & Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, 2019,
+https://arxiv.org/abs/1905.11946. Reference: tensorflow/tpu models/official/efficientnet/efficientnet_model.py.
 """
 
 import mindspore as ms
@@ -41,7 +41,9 @@ class SqueezeExcite(nn.Cell):
 
 
 class MBConv(nn.Cell):
-    """Inverted residual: expand, depthwise, squeeze-and-excitation, project; drop connect acts on the residual branch."""
+    """Inverted residual: expand, depthwise, squeeze-and-excitation, project; drop connect acts on the residual
+    branch.
+    """
 
     def __init__(self, layers, block, act):
         super().__init__()
@@ -67,9 +69,9 @@ class MBConv(nn.Cell):
 class EfficientNet(nn.Cell):
     """Float NCHW pictures -> logits (N, classes).
 
-    `path_keep` (N, blocks) and `feature_keep` (N, features) are the masks of drop connect and dropout, already divided by
-    the keep rate; None switches them off. They come in from outside, so that a training step is a pure function of what it
-    is given.
+    `path_keep` (N, blocks) and `feature_keep` (N, features) are the masks of drop connect and dropout, already divided
+    by the keep rate; None switches them off. They come in from outside, so that a training step is a pure function of
+    what it is given.
     """
 
     def __init__(self, variant, class_num, layers=None):
@@ -105,7 +107,10 @@ def create(model, seed=0, sync_bn=False, amp_level="O0"):
 
 
 def mixed_precision(net, amp_level):
-    """Compute in float16: O2 all but batch normalisation, O3 everything, O0 nothing. Weights stay float32 and are cast when used."""
+    """Compute in float16: O2 all but batch normalisation, O3 everything, O0 nothing.
+
+    Weights stay float32 and are cast when used.
+    """
     if amp_level != "O0":
         net.to_float(ms.float16)
     if amp_level == "O2":

@@ -1,4 +1,7 @@
-"""The layers that the network is built of, as MindSpore has them: for every device, and for files that other runtimes read."""
+"""The layers that the network is built of, as MindSpore has them:
+
+for every device, and for files that other runtimes read.
+"""
 
 import mindspore as ms
 import numpy as np
@@ -9,7 +12,9 @@ from effnet.arch.family import BN_EPS
 
 
 class Swish(nn.Cell):
-    """x * sigmoid(x), written out: with its gradient faster than nn.SiLU on CPU, and MindSpore Lite 2.0 gets SiLU wrong."""
+    """x * sigmoid(x), written out: with its gradient faster than nn.SiLU on CPU, and MindSpore Lite 2.0 gets SiLU
+    wrong.
+    """
 
     def __init__(self, sigmoid):
         super().__init__()
@@ -35,7 +40,8 @@ def scale(x, gate):
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
-    """nn.BatchNorm2d with the statistics of the batch over all devices. MindSpore's own SyncBatchNorm does not run on a CPU.
+    """nn.BatchNorm2d with the statistics of the batch over all devices. MindSpore's own SyncBatchNorm does not run on a
+    CPU.
 
     As there, the running variance is the unbiased one.
     """
@@ -65,7 +71,8 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
 
 
 class Layers:
-    """What a network asks for its layers: convolution, normalisation with activation, sigmoid, scaling. Here MindSpore's own.
+    """What a network asks for its layers: convolution, normalisation with activation, sigmoid, scaling. Here
+    MindSpore's own.
 
     padding      'same', TensorFlow's, or 'symmetric', PyTorch's k//2
     bn_momentum  share of the old value in batch normalisation's running statistics
@@ -77,7 +84,10 @@ class Layers:
         self.sigmoid, self.scale = ops.sigmoid, scale
 
     def convolution(self, channels_in, channels_out, kernel, stride=1, group=1, cell=nn.Conv2d):
-        """A convolution without bias. SAME pads a stride-2 input on the bottom and right first, k//2 all sides alike."""
+        """A convolution without bias.
+
+        SAME pads a stride-2 input on the bottom and right first, k//2 all sides alike.
+        """
         pads = {"pad_mode": "same"} if self.padding == "same" else {"pad_mode": "pad", "padding": kernel // 2}
         options = {"group": group, "has_bias": False, "weight_init": "zeros"}
         return cell(channels_in, channels_out, kernel, stride, **options, **pads)
@@ -89,7 +99,9 @@ class Layers:
 
 
 class Normalize(nn.Cell):
-    """uint8 NHWC pictures -> float32 NCHW, (x - mean) / std per channel, on the device: a quarter of the bytes to copy."""
+    """uint8 NHWC pictures -> float32 NCHW, (x - mean) / std per channel, on the device: a quarter of the bytes to
+    copy.
+    """
 
     def __init__(self, mean, std):
         super().__init__(auto_prefix=False)

@@ -1,8 +1,9 @@
-"""The layers in C (operators.c) for float32 on a CPU: several times faster than MindSpore's own, with less to keep, and closer.
+"""The layers in C (operators.c) for float32 on a CPU: several times faster than MindSpore's own, with less to keep, and
+closer.
 
-Depthwise convolution, batch normalisation with swish, sigmoid, and squeeze-and-excitation's scaling, as MindSpore custom
-operators with their gradients. Results do not depend on the number of threads. Files for other runtimes cannot hold them:
-export does without.
+Depthwise convolution, batch normalisation with swish, sigmoid, and squeeze-and-excitation's scaling, as MindSpore
+custom operators with their gradients. Results do not depend on the number of threads. Files for other runtimes cannot
+hold them: export does without.
 """
 
 import functools
@@ -38,7 +39,9 @@ class LayersInC(Layers):
         self.sigmoid, self.scale = sigmoid(), scale()
 
     def convolution(self, channels_in, channels_out, kernel, stride=1, group=1):
-        conv = super().convolution(channels_in, channels_out, kernel, stride, group, Depthwise if group > 1 else nn.Conv2d)
+        conv = super().convolution(
+            channels_in, channels_out, kernel, stride, group, Depthwise if group > 1 else nn.Conv2d
+        )
         if group > 1:
             conv.operator = depthwise(stride, self.padding)
         return conv
@@ -67,7 +70,9 @@ def _library():
 
 
 def depthwise(stride, padding):
-    """f(x (N, C, H, W), weight (C, 1, k, k)) -> the convolution of each channel with its own kernel; padding "same" or "symmetric"."""
+    """f(x (N, C, H, W), weight (C, 1, k, k)) -> the convolution of each channel with its own kernel; padding "same"
+    or "symmetric".
+    """
 
     def shape(x, weight):
         return x[0], x[1], -(-x[2] // stride), -(-x[3] // stride)
@@ -85,7 +90,10 @@ def depthwise(stride, padding):
 
 
 def sigmoid():
-    """f(x) -> 1 / (1 + exp(-x)), to 2 units in the last place. MindSpore's on a CPU is ten times further off, which B2's 92 of them show."""
+    """f(x) -> 1 / (1 + exp(-x)), to 2 units in the last place.
+
+    MindSpore's on a CPU is ten times further off, which B2's 92 of them show.
+    """
 
     def bprop(x, out, dout):
         return (dout * out * (1 - out),)
@@ -109,7 +117,9 @@ def scale():
 
 
 def batch_norm(swish):
-    """f(x (N, C, H, W), gamma (C,), beta (C,), eps (1,)) -> (y, mean (C,), biased variance (C,)); swish: y is swish of the normalised x."""
+    """f(x (N, C, H, W), gamma (C,), beta (C,), eps (1,)) -> (y, mean (C,), biased variance (C,)); swish: y is swish
+    of the normalised x.
+    """
 
     def out(x, gamma, beta, eps):
         return x, gamma, gamma

@@ -14,7 +14,10 @@ ALONE = Ranks(0, 1)
 
 
 def join(count):
-    """In each process: join the others. Returns its `Ranks`. Raises InputError if the number of processes is not `count`."""
+    """In each process: join the others.
+
+    Returns its `Ranks`. Raises InputError if the number of processes is not `count`.
+    """
     if count == 1:
         return ALONE
     init()

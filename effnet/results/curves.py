@@ -7,7 +7,9 @@ from effnet.files import write_json
 
 @contextlib.contextmanager
 def curves(folder):
-    """f(record) that adds an epoch's record to `folder`/plots/metrics/*.tsv and metrics.json, as dvclive writes them."""
+    """f(record) that adds an epoch's record to `folder`/plots/metrics/*.tsv and metrics.json, as dvclive writes
+    them.
+    """
     from dvclive import Live  # half a second to import
 
     with Live(folder, report=None, save_dvc_exp=False, dvcyaml=None) as live:

@@ -1,4 +1,6 @@
-"""The worst mistakes of an evaluation as one picture: what was most surely wrong, with what it is and what it was taken for."""
+"""The worst mistakes of an evaluation as one picture: what was most surely wrong, with what it is and what it was
+taken for.
+"""
 
 import io
 
@@ -32,6 +34,11 @@ def write_sheet(path, results, dataset):
             picture = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.BICUBIC)
         sheet.paste(picture, (x + 4, y + 4))
         actual, taken = classes[dataset.labels[index]], classes[results.top[index, 0]]
-        draw.text((x + 6, y + SIDE), f"is {actual[:24]}\ntaken for {taken[:16]} ({results.confidence[index]:.0%})", "black", font)
+        draw.text(
+            (x + 6, y + SIDE),
+            f"is {actual[:24]}\ntaken for {taken[:16]} ({results.confidence[index]:.0%})",
+            "black",
+            font,
+        )
     with whole(path) as file:
         sheet.save(file, "PNG")

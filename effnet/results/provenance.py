@@ -16,9 +16,9 @@ PACKAGES = ("mindspore", "numpy", "pillow", "onnx", "onnxruntime", "dvc")
 def write(path, meta, dataset, seconds, images, where, model=None, **more):
     """Write the provenance of a metrics file to `path` as JSON.
 
-    meta: what the model says of itself; dataset: effnet.shards.dataset.Dataset used; seconds: of the work proper, without
-    start-up; images: pictures seen in those seconds; where: {"target", "number"} of devices; model: path of the evaluated file;
-    more: further entries.
+    meta: what the model says of itself; dataset: effnet.shards.dataset.Dataset used; seconds: of the work proper,
+    without start-up; images: pictures seen in those seconds; where: {"target", "number"} of devices; model: path of the
+    evaluated file; more: further entries.
     """
     write_json(path, {
         **git_state(),
@@ -36,9 +36,15 @@ def write(path, meta, dataset, seconds, images, where, model=None, **more):
 
 
 def git_state():
-    """`{"revision": hex or None, "edited": [paths]}`: the last commit, and the files besides our outputs that differ from it."""
+    """`{"revision": hex or None, "edited": [paths]}`: the last commit, and the files besides our outputs that differ
+    from it.
+    """
     revision = git("rev-parse", "HEAD")
-    changed = git("status", "--porcelain", "--no-renames", "--", ".", *(f":(exclude){path}" for path in OUTPUTS)) if revision else None
+    changed = (
+        git("status", "--porcelain", "--no-renames", "--", ".", *(f":(exclude){path}" for path in OUTPUTS))
+        if revision
+        else None
+    )
     return {"revision": revision, "edited": sorted(line[3:] for line in (changed or "").splitlines())}
 
 

@@ -2,11 +2,14 @@
 
 What was chosen, and by what measurement (docs/performance.md has the figures):
 
-* Q/DQ pairs around every operator, Sigmoid, Mul and the squeeze-excite branch included. Leaving these in float32 costs more than it
-  gains: each island has to be converted to float and back, and B2 becomes slower than the float32 file.
-* The classifier alone stays float32: its output is the answer, and eight bits cut the largest logits off. It takes no time.
-* uint8 activations and signed weights, one scale per output channel. Signed activations are equally exact but lose the fast kernels on x86.
-* Ranges are the least and largest value seen. Percentiles answered the same pictures and took seven times as long to find.
+* Q/DQ pairs around every operator, Sigmoid, Mul and the squeeze-excite branch included. Leaving these in float32 costs
+  more than it gains: each island has to be converted to float and back, and B2 becomes slower than the float32 file.
+* The classifier alone stays float32: its output is the answer, and eight bits cut the largest logits off. It takes no
+  time.
+* uint8 activations and signed weights, one scale per output channel. Signed activations are equally exact but lose the
+  fast kernels on x86.
+* Ranges are the least and largest value seen. Percentiles answered the same pictures and took seven times as long to
+  find.
 """
 
 import contextlib
@@ -28,18 +31,27 @@ from effnet.runtimes.onnx_runtime import Model
 
 
 def calibration_pictures(dataset, settings, count):
-    """uint8 (count, crop, crop, 3): pictures spread evenly over `dataset`, through the evaluation preset of `settings` (recipe.Evaluate).
+    """uint8 (count, crop, crop, 3): pictures spread evenly over `dataset`, through the evaluation preset of `settings`
+    (recipe.Evaluate).
 
     Raises InputError if the set holds fewer, and for a picture that cannot be read.
     """
     if len(dataset) < count:
-        raise InputError(f"export.calibration_images: {count} asked for, the training set holds {len(dataset)}; lower the number or add pictures")
+        raise InputError(
+            f"export.calibration_images: {count} asked for, the training set holds {len(dataset)}; lower the number or add pictures"
+        )
     preset = eval_preset(settings)
-    return np.stack([picture(dataset, int(i), lambda data, _: preset(data)) for i in np.linspace(0, len(dataset) - 1, count).round()])
+    return np.stack(
+        [
+            picture(dataset, int(i), lambda data, _: preset(data))
+            for i in np.linspace(0, len(dataset) - 1, count).round()
+        ]
+    )
 
 
 def to_int8(path, source, pictures):
-    """Write the int8 form of the float32 file `source` to `path`; activations are calibrated on `pictures`, uint8 (n, H, W, 3).
+    """Write the int8 form of the float32 file `source` to `path`; activations are calibrated on `pictures`, uint8 (n,
+    H, W, 3).
 
     The same pictures give the same bytes. Raises InputError for a source that is not ours, and without pictures.
     """
@@ -56,7 +68,9 @@ def to_int8(path, source, pictures):
             )  # fmt: skip
         quantized = onnx.load(made)
     properties = model.session.get_modelmeta().custom_metadata_map
-    helper.set_model_props(quantized, properties | {"quantized": f"int8, calibrated on {len(pictures)} training pictures"})
+    helper.set_model_props(
+        quantized, properties | {"quantized": f"int8, calibrated on {len(pictures)} training pictures"}
+    )
     with whole(path) as file:
         file.write(quantized.SerializeToString(deterministic=True))
 
@@ -65,7 +79,9 @@ class _Reader:
     """Calibration input as ONNX Runtime asks for it: one picture at a time, None at the end."""
 
     def __init__(self, model, pictures):
-        self.feeds = ({"image": model.normalize(pictures[i : i + 1])} for i in bar(range(len(pictures)), what="calibrate int8"))
+        self.feeds = (
+            {"image": model.normalize(pictures[i : i + 1])} for i in bar(range(len(pictures)), what="calibrate int8")
+        )
 
     def get_next(self):
         return next(self.feeds, None)

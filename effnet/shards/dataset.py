@@ -25,7 +25,8 @@ FORMAT = 1
 class Dataset:
     """The pictures of one split ('train' or 'val') of a prepared folder, in the order of its shards.
 
-    labels   (n,) int32: class index; class_ids[label] is the class folder's name (sorted), classes[label] the name for people
+    labels   (n,) int32: class index; class_ids[label] is the class folder's name (sorted), classes[label] the name for
+             people
     names    list of "class/file", one per picture
     digest   hex SHA-256 of the index, and so of everything in the folder
 
@@ -41,7 +42,9 @@ class Dataset:
             raise InputError(f"{index_file}: no prepared pictures here; run `dvc repro prepare` first") from None
         index = json.loads(text)
         if index["format"] != FORMAT:
-            raise InputError(f"{index_file}: format {index['format']}, this version reads {FORMAT}; prepare the pictures again")
+            raise InputError(
+                f"{index_file}: format {index['format']}, this version reads {FORMAT}; prepare the pictures again"
+            )
         self.digest = hashlib.sha256(text).hexdigest()
         self.class_ids, self.classes = index["class_ids"], index["classes"]
         self._rows = np.load(self._folder / f"{split}.npy")

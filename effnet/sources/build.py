@@ -1,7 +1,9 @@
-"""From a data source to a folder of shards: in parallel, restartable, the folder and each shard there in full or not at all.
+"""From a data source to a folder of shards: in parallel, restartable, the folder and each shard there in full or not at
+all.
 
-Everything is built in FOLDER.part, beside FOLDER: what is finished there survives a kill -9 or a full disk, and the next run takes it
-over where its key - a digest of all that decides a shard's bytes - and its checksum still fit. The last act is to rename the folder.
+Everything is built in FOLDER.part, beside FOLDER: what is finished there survives a kill -9 or a full disk, and the
+next run takes it over where its key - a digest of all that decides a shard's bytes - and its checksum still fit. The
+last act is to rename the folder.
 """
 
 import contextlib
@@ -29,9 +31,9 @@ SEED = 0  # of the order in the shards; training shuffles over the whole set aga
 def build_shards(data, folder, class_num):
     """Pack the source that `data` (a recipe's section) names into shards in `folder`, replacing what was there.
 
-    The folder's bytes depend on the pictures and on source, shards, shorter_side and bad_images, not on the number of processes.
-    Raises InputError for a source that is not as it should be, an unreadable picture (unless data.bad_images is 'skip'), a full
-    disk, or another `prepare` at work on the same folder.
+    The folder's bytes depend on the pictures and on source, shards, shorter_side and bad_images, not on the number of
+    processes. Raises InputError for a source that is not as it should be, an unreadable picture (unless data.bad_images
+    is 'skip'), a full disk, or another `prepare` at work on the same folder.
     """
     folder = Path(folder)
     part = folder.with_name(folder.name + ".part")
@@ -71,7 +73,12 @@ def _source(data):
         return
     if not root:
         raise InputError(f"data.root: empty; name the folder of the pictures (data.source: {name})")
-    yield {"folder": folders.read, "imagenet": imagenet.read, "flowers": published.flowers, "imagenette": published.imagenette}[name](root)
+    yield {
+        "folder": folders.read,
+        "imagenet": imagenet.read,
+        "flowers": published.flowers,
+        "imagenette": published.imagenette,
+    }[name](root)
 
 
 def _build(source, data, part):
@@ -85,11 +92,20 @@ def _build(source, data, part):
         if count > len(split.names):
             raise InputError(f"data.shards: {count} shards for {len(split.names)} pictures in {name}; use fewer")
         order = folders.shuffled(len(split.names), SEED)
-        jobs += [(part / f"{name}-{k:05d}.tar", folders.take(split, members)) for k, members in enumerate(np.array_split(order, count))]
+        jobs += [
+            (part / f"{name}-{k:05d}.tar", folders.take(split, members))
+            for k, members in enumerate(np.array_split(order, count))
+        ]
     pack(jobs, data.shorter_side, data.bad_images, data.workers or len(os.sched_getaffinity(0)))
 
     settings = {key: getattr(data, key) for key in ("source", "shards", "shorter_side", "bad_images")}
-    write_index(part, settings, source.class_ids, source.classes, {name: _records(part, name, count) for name, count in counts.items()})
+    write_index(
+        part,
+        settings,
+        source.class_ids,
+        source.classes,
+        {name: _records(part, name, count) for name, count in counts.items()},
+    )
     _tell(part)
 
 
@@ -99,9 +115,14 @@ def _records(part, split, count):
 
 
 def _tell(part):
-    skipped = [name for split in json.loads((part / "index.json").read_text())["splits"].values() for name in split["skipped"]]
+    skipped = [
+        name for split in json.loads((part / "index.json").read_text())["splits"].values() for name in split["skipped"]
+    ]
     if skipped:
-        print(f"{len(skipped)} unreadable pictures left out, all named in index.json: {'; '.join(skipped[:10])}", file=sys.stderr)
+        print(
+            f"{len(skipped)} unreadable pictures left out, all named in index.json: {'; '.join(skipped[:10])}",
+            file=sys.stderr,
+        )
 
 
 def _publish(part, folder):

@@ -1,4 +1,6 @@
-"""scikit-learn's 1,797 handwritten digits, 8x8 pixels, as a folder of JPEGs in ImageNet's layout: the data set that needs no download."""
+"""scikit-learn's 1,797 handwritten digits, 8x8 pixels, as a folder of JPEGs in ImageNet's layout: the data set that
+needs no download.
+"""
 
 from pathlib import Path
 
@@ -18,7 +20,7 @@ def write(root):
     pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)
     for digit in range(10):
         members = np.flatnonzero(digits.target == digit)
-        for i, val in zip(members, held_out(len(members), seed=digit)):
+        for i, val in zip(members, held_out(len(members), seed=digit), strict=True):
             path = Path(root) / ("val" if val else "train") / str(digit) / f"digit_{i:04d}.JPEG"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels[i]).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(path, "JPEG", quality=95)

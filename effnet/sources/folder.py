@@ -8,7 +8,6 @@ import numpy as np
 
 from effnet.errors import InputError
 
-
 VAL_SHARE = 0.2  # where a data set comes without a split
 
 
@@ -30,7 +29,9 @@ class Split(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A data set: its two splits, the class folders' names in class index order (sorted), and the classes' names for people."""
+    """A data set: its two splits, the class folders' names in class index order (sorted), and the classes' names for
+    people.
+    """
 
     train: Split
     val: Split
@@ -39,7 +40,10 @@ class Source(NamedTuple):
 
 
 def read(root):
-    """The Source in the folder `root`. Raises InputError for a missing folder, an empty class, or a val class that train lacks."""
+    """The Source in the folder `root`.
+
+    Raises InputError for a missing folder, an empty class, or a val class that train lacks.
+    """
     root = Path(root)
     for split in ("train", "val"):
         if not (root / split).is_dir():
@@ -71,7 +75,9 @@ def held_out(count, seed):
 
 
 def shuffled(count, seed):
-    """(count,) int64: the numbers below `count` in random order, made of Philox's raw bits, which NumPy keeps the same in all versions."""
+    """(count,) int64: the numbers below `count` in random order, made of Philox's raw bits, which NumPy keeps the
+    same in all versions.
+    """
     return np.argsort(np.random.Philox(key=seed).random_raw(count), kind="stable")
 
 
@@ -108,12 +114,16 @@ def list_split(folder, class_ids):
 
 def list_files(folder):
     """Names of the files in `folder`, sorted; hidden ones are left alone."""
-    entries = sorted((entry for entry in os.scandir(folder) if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    entries = sorted(
+        (entry for entry in os.scandir(folder) if not entry.name.startswith(".")), key=lambda entry: entry.name
+    )
     if not entries:
         raise InputError(f"{folder}: an empty folder; put the class's pictures there or remove it")
     for entry in entries:
         if not entry.is_file():
             raise InputError(f"{entry.path}: not a file; a class folder may hold pictures only")
-        if not entry.name.isprintable():  # a line break would tear the list of names; an undecodable byte cannot be written
+        if (
+            not entry.name.isprintable()
+        ):  # a line break would tear the list of names; an undecodable byte cannot be written
             raise InputError(f"{entry.path!r}: a file name with characters that cannot be printed; rename it")
     return [entry.name for entry in entries]

@@ -1,11 +1,12 @@
-"""ImageNet (ILSVRC2012) from the official files, as they come or extracted; archives are read in place, nothing is unpacked.
+"""ImageNet (ILSVRC2012) from the official files, as they come or extracted; archives are read in place, nothing is
+unpacked.
 
     ILSVRC2012_img_train.tar         a tar of 1000 tars, one per class        or  train/WNID/*.JPEG
     ILSVRC2012_img_val.tar           50,000 pictures, flat                    or  val/WNID/*.JPEG or val/*.JPEG
     ILSVRC2012_devkit_t12.tar.gz     meta.mat and the validation labels       or  ILSVRC2012_devkit_t12/
 
-The class index is the place of a class's wnid among the sorted wnids - everybody's order since Caffe -, not the devkit's own ILSVRC2012_ID.
-How many pictures there must be, in all and of each class, the devkit knows.
+The class index is the place of a class's wnid among the sorted wnids - everybody's order since Caffe -, not the
+devkit's own ILSVRC2012_ID. How many pictures there must be, in all and of each class, the devkit knows.
 """
 
 import hashlib
@@ -19,9 +20,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.io import loadmat
 
-from effnet.sources.folder import Source, Split, list_files, list_split, subfolders, take
 from effnet.errors import InputError
 from effnet.progress import bar
+from effnet.sources.folder import Source, Split, list_files, list_split, subfolders, take
 
 DEVKIT = "ILSVRC2012_devkit_t12"
 TRAIN_TAR, VAL_TAR, DEVKIT_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar", f"{DEVKIT}.tar.gz"
@@ -31,7 +32,10 @@ VAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
 
 
 class Devkit(NamedTuple):
-    """Classes in class index order: `wnids` (sorted), `names` for people, `train_images` of each; `val_labels[k]` is of picture k + 1."""
+    """Classes in class index order:
+
+    `wnids` (sorted), `names` for people, `train_images` of each; `val_labels[k]` is of picture k + 1.
+    """
 
     wnids: list
     names: list
@@ -40,7 +44,10 @@ class Devkit(NamedTuple):
 
 
 def read(root):
-    """The Source in `root`. Raises InputError for what is missing, truncated, or not as the devkit says, with expected and found."""
+    """The Source in `root`.
+
+    Raises InputError for what is missing, truncated, or not as the devkit says, with expected and found.
+    """
     root = Path(root)
     devkit = read_devkit(root)
     if (root / TRAIN_TAR).is_file():
@@ -49,7 +56,9 @@ def read(root):
         _same_classes(root / "train", subfolders(root / "train"), devkit)
         train = list_split(root / "train", devkit.wnids)
     else:
-        raise InputError(f"{root}: neither {TRAIN_TAR} nor train/WNID/*.JPEG; data.root must hold ImageNet's training pictures")
+        raise InputError(
+            f"{root}: neither {TRAIN_TAR} nor train/WNID/*.JPEG; data.root must hold ImageNet's training pictures"
+        )
     if (root / VAL_TAR).is_file():
         val = _val_tar(root / VAL_TAR, devkit)
     elif (root / "val").is_dir():
@@ -76,11 +85,15 @@ def read_devkit(root):
                 meta, truth = (tar.extractfile(f"{DEVKIT}/data/{name}").read() for name in files)
         except (tarfile.TarError, EOFError, OSError, KeyError, AttributeError, zlib.error) as error:
             found = hashlib.md5(archive.read_bytes()).hexdigest()
-            raise InputError(f"{archive}: damaged ({error}): its MD5 is {found}, the official file's {DEVKIT_MD5}; get it again") from None
+            raise InputError(
+                f"{archive}: damaged ({error}): its MD5 is {found}, the official file's {DEVKIT_MD5}; get it again"
+            ) from None
     elif folder.is_dir():
         meta, truth = ((folder / "data" / name).read_bytes() for name in files)
     else:
-        raise InputError(f"{archive}: no such file; put ImageNet's devkit there (2.5 MB, https://image-net.org/download-images)")
+        raise InputError(
+            f"{archive}: no such file; put ImageNet's devkit there (2.5 MB, https://image-net.org/download-images)"
+        )
     try:
         synsets = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]
         classes = sorted(
@@ -90,8 +103,10 @@ def read_devkit(root):
         )
         ids = np.array(truth.split(), np.int64)
     except Exception as error:  # scipy raises whatever it meets in a damaged file
-        raise InputError(f"{root}: the devkit's meta.mat or ground truth cannot be read: {error}; get it again") from None
-    wnids, names, train_images, devkit_ids = (list(column) for column in zip(*classes))
+        raise InputError(
+            f"{root}: the devkit's meta.mat or ground truth cannot be read: {error}; get it again"
+        ) from None
+    wnids, names, train_images, devkit_ids = (list(column) for column in zip(*classes, strict=True))
     label_of = {devkit_id: label for label, devkit_id in enumerate(devkit_ids)}
     strange = [f"line {i + 1}: {devkit_id}" for i, devkit_id in enumerate(ids.tolist()) if devkit_id not in label_of]
     if strange:
@@ -119,7 +134,7 @@ def _val_tar(path, devkit):
     with open(path, "rb") as file:
         pictures = sorted(members(file))
     labels = _val_labels(path, [name for name, _, _ in pictures], devkit)
-    names = [f"{devkit.wnids[label]}/{name}" for label, (name, _, _) in zip(labels, pictures)]
+    names = [f"{devkit.wnids[label]}/{name}" for label, (name, _, _) in zip(labels, pictures, strict=True)]
     return Split(names, labels, str(path), None, np.array([span for _, *span in pictures], np.int64))
 
 
@@ -127,23 +142,36 @@ def _val_folder(path, devkit):
     if not any((path / wnid).is_dir() for wnid in devkit.wnids):
         files = list_files(path)
         labels = _val_labels(path, files, devkit)
-        return Split([f"{devkit.wnids[label]}/{file}" for label, file in zip(labels, files)], labels, str(path), files)
+        return Split(
+            [f"{devkit.wnids[label]}/{file}" for label, file in zip(labels, files, strict=True)],
+            labels,
+            str(path),
+            files,
+        )
     split = list_split(path, devkit.wnids)
     order = np.argsort([name.split("/")[1] for name in split.names])
     labels = _val_labels(path, [split.names[i].split("/")[1] for i in order], devkit)
-    wrong = [f"{split.names[i]} belongs into {devkit.wnids[label]}" for i, label in zip(order, labels) if split.labels[i] != label]
+    wrong = [
+        f"{split.names[i]} belongs into {devkit.wnids[label]}"
+        for i, label in zip(order, labels, strict=True)
+        if split.labels[i] != label
+    ]
     if wrong:
-        raise InputError(f"{path}: {len(wrong)} pictures lie in another class than the devkit says: {', '.join(wrong[:3])}")
+        raise InputError(
+            f"{path}: {len(wrong)} pictures lie in another class than the devkit says: {', '.join(wrong[:3])}"
+        )
     return take(split, order)  # in the flat archive's order: the same shards from either
 
 
 def _val_labels(path, names, devkit):
-    """(n,) int32 labels of the validation files `names`, sorted, which must be exactly those that the ground truth is for."""
+    """(n,) int32 labels of the validation files `names`, sorted, which must be exactly those that the ground truth
+    is for.
+    """
     numbers = [int(match[1]) if (match := VAL_NAME.fullmatch(name)) else 0 for name in names]
     expected = range(1, len(devkit.val_labels) + 1)
     if numbers != list(expected):
         missing = [f"ILSVRC2012_val_{k:08d}.JPEG" for k in sorted(set(expected) - set(numbers))[:3]]
-        strange = [name for name, number in zip(names, numbers) if number not in expected][:3]
+        strange = [name for name, number in zip(names, numbers, strict=True) if number not in expected][:3]
         raise InputError(
             f"{path}: found {len(names):,} pictures, the ground truth is for {len(expected):,}"
             + (f"; missing: {', '.join(missing)}" if missing else "")
@@ -181,13 +209,21 @@ def members(file, start=0, end=None):
                 yield member.name, member.offset_data, member.size
                 tar.members.clear()  # a million headers are not for keeping
     except tarfile.TarError as error:
-        raise InputError(f"{path}: truncated or not a tar at byte {start:,} ({error}); {_official(path)}; get it again") from None
+        raise InputError(
+            f"{path}: truncated or not a tar at byte {start:,} ({error}); {_official(path)}; get it again"
+        ) from None
 
 
 def refuse(archive, member):
     """Raise InputError if `member` is not a plain file with a name inside the archive's own folder."""
     if not member.isreg() or member.issparse():
-        kind = "a link" if member.issym() or member.islnk() else "a folder" if member.isdir() else "a device or another special file"
+        kind = (
+            "a link"
+            if member.issym() or member.islnk()
+            else "a folder"
+            if member.isdir()
+            else "a device or another special file"
+        )
         raise InputError(f"{archive}: member '{member.name}' is {kind}; only plain files are taken")
     if member.name.startswith("/") or ".." in member.name.split("/") or not member.name.isprintable():
         raise InputError(f"{archive}: member {member.name!r} has a name that leads out of the folder; not taken")

@@ -11,11 +11,11 @@ from concurrent.futures.process import BrokenProcessPool
 
 import PIL
 
-from effnet.sources.picture import problem, shrink
-from effnet.sources.writer import write_shard
 from effnet.errors import InputError
 from effnet.files import digest, sha256, write_json
 from effnet.progress import bar
+from effnet.sources.picture import problem, shrink
+from effnet.sources.writer import write_shard
 
 
 def pack(jobs, shorter_side, bad_images, processes):
@@ -26,7 +26,10 @@ def pack(jobs, shorter_side, bad_images, processes):
     context = multiprocessing.get_context("spawn")  # a fork would copy whatever threads and locks the caller holds
     counter, stop = context.Value("q", 0), context.Event()
     total = sum(len(split.names) for _, split in jobs)
-    with ProcessPoolExecutor(processes, context, _start, (counter, stop)) as pool, bar(total=total, what="prepare") as progress:
+    with (
+        ProcessPoolExecutor(processes, context, _start, (counter, stop)) as pool,
+        bar(total=total, what="prepare") as progress,
+    ):
         try:
             waiting = [pool.submit(_write, path, split, shorter_side, bad_images) for path, split in jobs]
             while waiting:
@@ -35,14 +38,18 @@ def pack(jobs, shorter_side, bad_images, processes):
                 for future in finished:
                     future.result()
         except BrokenProcessPool:
-            raise InputError("a process of `prepare` was killed, perhaps for want of memory; run again with fewer data.workers") from None
+            raise InputError(
+                "a process of `prepare` was killed, perhaps for want of memory; run again with fewer data.workers"
+            ) from None
         finally:
             stop.set()  # after an error or Ctrl-C, the shards under way end at their next picture
             pool.shutdown(cancel_futures=True)
 
 
 def _start(counter, stop):
-    """In each process: keep what is shared, leave Ctrl-C to the parent, and end with the parent even if that is killed."""
+    """In each process: keep what is shared, leave Ctrl-C to the parent, and end with the parent even if that is
+    killed.
+    """
     global _counter, _stop
     _counter, _stop = counter, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -56,7 +63,14 @@ def _start(counter, stop):
 
 
 def _write(path, split, shorter_side, bad_images):
-    key = digest(split.names, split.labels.tolist(), _stamps(split), shorter_side, bad_images, PIL.__version__ if shorter_side else "")
+    key = digest(
+        split.names,
+        split.labels.tolist(),
+        _stamps(split),
+        shorter_side,
+        bad_images,
+        PIL.__version__ if shorter_side else "",
+    )
     note = path.with_suffix(".json")
     if note.exists():
         record = json.loads(note.read_text())
@@ -76,7 +90,7 @@ def _stamps(split):
 
 
 def _pictures(split, shorter_side, bad_images, bad):
-    for name, data, label in zip(split.names, _read(split), split.labels.tolist()):
+    for name, data, label in zip(split.names, _read(split), split.labels.tolist(), strict=True):
         if _stop.is_set():
             raise InputError("stopped")
         if wrong := problem(data):

@@ -8,7 +8,8 @@ from PIL import Image, JpegImagePlugin
 def problem(data):
     """None if `data` decodes from the first pixel to the last, else what is wrong with it, in a few words.
 
-    A JPEG is decoded at an eighth of its size: that reads every byte, and so finds a truncated file, at a fraction of the cost.
+    A JPEG is decoded at an eighth of its size: that reads every byte, and so finds a truncated file, at a fraction of
+    the cost.
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -19,12 +20,19 @@ def problem(data):
     except MemoryError:
         raise  # the machine's fault, not the picture's
     except Exception as error:  # decoders raise whatever they please on foreign bytes
-        return "empty file" if not data else "not a picture" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+        return (
+            "empty file"
+            if not data
+            else "not a picture"
+            if isinstance(error, Image.UnidentifiedImageError)
+            else str(error)
+        )
     return None
 
 
 def shrink(data, shorter_side):
-    """`data` re-encoded as JPEG (quality 95, its own chroma subsampling) with its shorter side brought down to `shorter_side` pixels.
+    """`data` re-encoded as JPEG (quality 95, its own chroma subsampling) with its shorter side brought down to
+    `shorter_side` pixels.
 
     A picture that is already as small keeps its bytes.
     """

@@ -37,7 +37,10 @@ IMAGENETTE_NAMES = {
 
 
 def flowers(root):
-    """The Source of TensorFlow's 3,670 flower photographs, 5 classes. They come without a split: a fixed fifth of each class validates."""
+    """The Source of TensorFlow's 3,670 flower photographs, 5 classes.
+
+    They come without a split: a fixed fifth of each class validates.
+    """
     return folder.divide(unpacked(FLOWERS, root))
 
 
@@ -56,7 +59,9 @@ def unpacked(archive, root):
         unpack(path, target)
     found = sum(1 for file in target.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg"))
     if found != archive.images:
-        raise InputError(f"{target}: found {found:,} pictures, expected {archive.images:,}; remove the folder to have it unpacked again")
+        raise InputError(
+            f"{target}: found {found:,} pictures, expected {archive.images:,}; remove the folder to have it unpacked again"
+        )
     return target
 
 

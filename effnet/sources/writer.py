@@ -29,7 +29,7 @@ def write_shard(path, pictures):
             member = tarfile.TarInfo(name)  # mode 0644, no time, no owner: the same bytes wherever it is written
             member.size = len(data)
             put(member.tobuf(tarfile.PAX_FORMAT))
-            for key, value in zip(record, (name, label, position, len(data))):
+            for key, value in zip(record, (name, label, position, len(data)), strict=True):
                 record[key].append(value)
             put(data)
             put(bytes(-len(data) % tarfile.BLOCKSIZE))
@@ -40,8 +40,8 @@ def write_shard(path, pictures):
 def write_index(folder, recipe, class_ids, classes, splits):
     """Write everything but the shards.
 
-    splits  {split: iterable of shards' records in order}, each a record of write_shard with "file" and "bad" (what was left out)
-            added; taken one at a time, so that memory does not grow with them
+    splits  {split: iterable of shards' records in order}, each a record of write_shard with "file" and "bad" (what was
+            left out) added; taken one at a time, so that memory does not grow with them
     """
     folder = Path(folder)
     index = {"format": FORMAT, "recipe": recipe, "class_ids": class_ids, "classes": classes, "splits": {}}
@@ -57,7 +57,12 @@ def write_index(folder, recipe, class_ids, classes, splits):
         with whole(folder / f"{split}.npy") as table:
             np.lib.format.write_array(table, rows, version=(1, 0), allow_pickle=False)
         checksums = {file: sha256(folder / file) for file in (f"{split}.npy", f"{split}.txt")}
-        index["splits"][split] = {"images": len(rows), "skipped": sorted(skipped), "sha256": checksums, "shards": shards}
+        index["splits"][split] = {
+            "images": len(rows),
+            "skipped": sorted(skipped),
+            "sha256": checksums,
+            "shards": shards,
+        }
     write_json(folder / "index.json", index)
 
 
@@ -71,5 +76,8 @@ def _rows(shard, record):
 
 def _summary(record, class_ids):
     labels, counts = np.unique(np.array(record["labels"], np.int64), return_counts=True)
-    classes = {class_ids[label]: int(count) for label, count in zip(labels, counts)}
-    return {key: record[key] for key in ("file", "bytes", "sha256")} | {"images": len(record["names"]), "classes": classes}
+    classes = {class_ids[label]: int(count) for label, count in zip(labels, counts, strict=True)}
+    return {key: record[key] for key in ("file", "bytes", "sha256")} | {
+        "images": len(record["names"]),
+        "classes": classes,
+    }

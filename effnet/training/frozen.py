@@ -1,7 +1,8 @@
 """The frozen epochs of fine-tuning: a pretrained trunk looks at the pictures, and only the classifier learns.
 
-With the trunk frozen, what it makes of a picture never changes: so it looks at each epoch's pictures once, without gradients, and the
-classifier is then fitted to all of it in memory - a convex problem of seconds, solved to the end instead of step by step.
+With the trunk frozen, what it makes of a picture never changes: so it looks at each epoch's pictures once, without
+gradients, and the classifier is then fitted to all of it in memory - a convex problem of seconds, solved to the end
+instead of step by step.
 """
 
 import mindspore as ms
@@ -24,11 +25,17 @@ class Trunk(Predict):
 
 
 def train_classifier(recipe, net, state, train_set):
-    """Fit the classifier in `state` on what the frozen rest of `net` makes of the recipe's `freeze_epochs`; returns the loss."""
+    """Fit the classifier in `state` on what the frozen rest of `net` makes of the recipe's `freeze_epochs`; returns
+    the loss.
+    """
     weights = {p.name: p.asnumpy() for p in net.get_parameters()}
     features, labels = look(recipe, weights, train_set)
     kernel, bias, loss = softmax_regression(features, labels, recipe.model.class_num)
-    fitted = {f"{prefix}classifier.{name}": value for prefix in ("", "ema.") for name, value in (("weight", kernel), ("bias", bias))}
+    fitted = {
+        f"{prefix}classifier.{name}": value
+        for prefix in ("", "ema.")
+        for name, value in (("weight", kernel), ("bias", bias))
+    }
     checkpoint.restore([p for p in state if p.name in fitted], fitted)
     return loss
 
@@ -39,7 +46,10 @@ def look(recipe, weights, train_set):
     Same order, crops and flips, but without mixup and cutmix.
     """
     model, augment, settings, data = recipe.model, recipe.augment, recipe.train, recipe.data
-    meta = {name: getattr(model, name) for name in ("variant", "class_num", "padding")} | {"mean": augment.mean, "std": augment.std}
+    meta = {name: getattr(model, name) for name in ("variant", "class_num", "padding")} | {
+        "mean": augment.mean,
+        "std": augment.std,
+    }
     trunk = Trunk(meta)
     load_weights(trunk.net, weights)
     preset = train_preset(model.image_size, augment, settings.seed)
@@ -55,11 +65,12 @@ def look(recipe, weights, train_set):
 
 
 def softmax_regression(features, labels, classes):
-    """Multinomial logistic regression: kernel (classes, channels) and bias (classes,), both float32, and the mean cross entropy.
+    """Multinomial logistic regression: kernel (classes, channels) and bias (classes,), both float32, and the mean cross
+    entropy.
 
-    Minimises mean cross entropy + |kernel|^2 / (2 n): scikit-learn's LogisticRegression with its default C = 1. Of two classes
-    scikit-learn fits one row, whose half and minus half are the two rows; the same penalty on both asks for C = 2. A class that
-    no picture shows gets a bias that keeps it from being answered.
+    Minimises mean cross entropy + |kernel|^2 / (2 n): scikit-learn's LogisticRegression with its default C = 1. Of two
+    classes scikit-learn fits one row, whose half and minus half are the two rows; the same penalty on both asks for C =
+    2. A class that no picture shows gets a bias that keeps it from being answered.
     """
     from sklearn.linear_model import LogisticRegression  # seconds to import, and few recipes freeze
 

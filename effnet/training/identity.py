@@ -9,7 +9,14 @@ from effnet.recipe import training_values
 from effnet.training import normal_form
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("arch", "native", "shards", "data", "network", "training")  # whose code makes the weights; validation only watches
+FOLDERS = (
+    "arch",
+    "native",
+    "shards",
+    "data",
+    "network",
+    "training",
+)  # whose code makes the weights; validation only watches
 PACKAGES = ("mindspore", "numpy", "pillow", "scikit-learn", "scipy")
 
 # inputs: what differs in recipe, data and starting weights; code: in functions and versions. Each a list of phrases.
@@ -17,7 +24,8 @@ Difference = namedtuple("Difference", "inputs code")
 
 
 def of_run(recipe, dataset, start=""):
-    """Identity of a training: the recipe's deciding values one by one, the data's digest, the code by function, versions.
+    """Identity of a training: the recipe's deciding values one by one, the data's digest, the code by function,
+    versions.
 
     `start` is the digest of the weights it starts from, where these are not random.
     """
@@ -32,13 +40,19 @@ def of_run(recipe, dataset, start=""):
 
 def difference(old, new):
     """`Difference` between two identities; both lists empty if they are of the same run."""
-    recipe = sorted(key for key in old["recipe"].keys() | new["recipe"].keys() if old["recipe"].get(key) != new["recipe"].get(key))
+    recipe = sorted(
+        key for key in old["recipe"].keys() | new["recipe"].keys() if old["recipe"].get(key) != new["recipe"].get(key)
+    )
     inputs = [f"{key} {old['recipe'].get(key)}" for key in recipe]
     inputs += [f"{what} {old[what][:8] or 'none'}" for what in ("data", "start") if old[what] != new[what]]
     code = []
     for file in sorted(old["code"].keys() | new["code"].keys()):
         before, now = old["code"].get(file, {}), new["code"].get(file, {})
-        code += [f"{name} in effnet/{file}" for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
+        code += [
+            f"{name} in effnet/{file}"
+            for name in sorted(before.keys() | now.keys())
+            if before.get(name) != now.get(name)
+        ]
     names = sorted(old["versions"].keys() | new["versions"].keys())
     pairs = [(name, old["versions"].get(name, "none"), new["versions"].get(name, "none")) for name in names]
     code += [f"{name} {before}, now {now}" for name, before, now in pairs if before != now]

@@ -4,8 +4,8 @@
     make train-cpu                 the recipe in force
     make train-ascend8             the original's recipe on eight NPUs
 
-A step is a pure function of (state, batch, masks, scale, rate), and batch and masks of (seed, epoch, step): so a run that was
-killed and started again from a checkpoint ends with the same bytes as one that never stopped.
+A step is a pure function of (state, batch, masks, scale, rate), and batch and masks of (seed, epoch, step): so a run
+that was killed and started again from a checkpoint ends with the same bytes as one that never stopped.
 """
 
 import time
@@ -32,8 +32,8 @@ def train(recipe, train_set, run, validate, initial=None, on_epoch=lambda record
     on_epoch   gets each epoch's record, those of a resumed run first
     stop       asked after each step; once it is true the state is saved and None returned, and the run can go on later
 
-    Returns (weights {name: array}, Place). Raises InputError for a loss that is not finite, naming the step; the last good
-    checkpoint stays.
+    Returns (weights {name: array}, Place). Raises InputError for a loss that is not finite, naming the step; the last
+    good checkpoint stays.
     """
     settings, ranks, batch_size = recipe.train, run.ranks, recipe.data.batch_size
     net = efficientnet.create(recipe.model, settings.seed, settings.sync_bn and ranks.count > 1, settings.amp_level)
@@ -45,7 +45,9 @@ def train(recipe, train_set, run, validate, initial=None, on_epoch=lambda record
         on_epoch(record)
 
     per_epoch, dynamic = len(train_set) // batch_size, settings.loss_scale == 0
-    look_at_once = dynamic or settings.device_target == "CPU"  # at each loss; a device that computes by itself would wait for us
+    look_at_once = (
+        dynamic or settings.device_target == "CPU"
+    )  # at each loss; a device that computes by itself would wait for us
     while place.epoch < settings.epoch_size:
         began, first, pending = time.perf_counter(), place.updates, []
         rate = learning_rate(max(0, place.updates - 1), per_epoch, settings)
@@ -75,7 +77,10 @@ def train(recipe, train_set, run, validate, initial=None, on_epoch=lambda record
         on_epoch(place.history[-1])
         run.say(place.line(batch_size))
         run.keep_best(weights, place)
-        if place.epoch % settings.save_checkpoint_epochs == 0 or place.epoch in (settings.freeze_epochs, settings.epoch_size):
+        if place.epoch % settings.save_checkpoint_epochs == 0 or place.epoch in (
+            settings.freeze_epochs,
+            settings.epoch_size,
+        ):
             run.save(state, place)
     return final_weights(state, settings, ranks), place
 

@@ -8,8 +8,8 @@ class SmoothedCrossEntropy(nn.Cell):
     """Mean over the batch of -sum(target * log_softmax(logits)), in float32.
 
     The target puts 1 - factor on the true class and factor / (classes - 1) on each other one, as in the original's
-    CrossEntropySmooth; TensorFlow's smoothing by f is the same with factor = f * (classes - 1) / classes. `labels` and `others`
-    (N,) int32 are mixed as lam * target(labels) + (1 - lam) * target(others), lam (N,) float32.
+    CrossEntropySmooth; TensorFlow's smoothing by f is the same with factor = f * (classes - 1) / classes. `labels` and
+    `others` (N,) int32 are mixed as lam * target(labels) + (1 - lam) * target(others), lam (N,) float32.
     """
 
     def __init__(self, classes, factor):

@@ -1,4 +1,5 @@
-"""Source code without what cannot change a result: comments, layout, docstrings, the wording of errors, the order of imports.
+"""Source code without what cannot change a result: comments, layout, docstrings, the wording of errors, the order of
+imports.
 
 Digests by function, equal under Python 3.10 to 3.12: for telling whether two runs were of the same code, and where not.
 """
@@ -16,12 +17,16 @@ C_TOKEN = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|/\*.*?\*/|//[^\n]
 
 def of_folders(root, folders):
     """`{"folder/file.py": {function: digest}}` of the Python and C sources in `folders` below `root`."""
-    paths = sorted(path for folder in folders for path in Path(root, folder).glob("*.*") if path.suffix in (".py", ".c", ".h"))
+    paths = sorted(
+        path for folder in folders for path in Path(root, folder).glob("*.*") if path.suffix in (".py", ".c", ".h")
+    )
     return {str(path.relative_to(root)): of_source(path.read_text("utf-8"), path.suffix) for path in paths}
 
 
 def of_source(text, suffix=".py"):
-    """`{name: digest}`: "function", "Class.method", "Class" for the rest of a class, "(module)" for the rest of a file."""
+    """`{name: digest}`: "function", "Class.method", "Class" for the rest of a class, "(module)" for the rest of a
+    file.
+    """
     parts = _python(text) if suffix == ".py" else _c(text)
     return {name: hashlib.sha256("\0".join(forms).encode()).hexdigest()[:12] for name, forms in parts.items()}
 
@@ -56,7 +61,9 @@ def _plain(node):
     if isinstance(node, list):
         return [_plain(item) for item in node if not _is_text(item)]
     if isinstance(node, ast.AST):
-        fields = [(name, value) for name, value in ast.iter_fields(node) if name not in NOT_CODE and value not in (None, [])]
+        fields = [
+            (name, value) for name, value in ast.iter_fields(node) if name not in NOT_CODE and value not in (None, [])
+        ]
         return [type(node).__name__, *((name, _plain(value)) for name, value in fields)]
     return repr(node)
 

@@ -1,7 +1,9 @@
-"""Optimizers as one update of all parameters: what the recipe's `train.opt` names. The learning rate comes in with each step.
+"""Optimizers as one update of all parameters: what the recipe's `train.opt` names. The learning rate comes in with each
+step.
 
 Weight decay acts on everything but batch normalisation's scale and shift, as in tensorflow/tpu and in the original.
-Each rule is mapped over the parameters with HyperMap: written as Python loops, the 300 updates of B2 take half a minute to compile.
+Each rule is mapped over the parameters with HyperMap: written as Python loops, the 300 updates of B2 take half a minute
+to compile.
 """
 
 import mindspore as ms
@@ -12,7 +14,8 @@ _rmsprop, _sgd, _adamw = (ops.MultitypeFuncGraph(name) for name in ("rmsprop", "
 
 @_rmsprop.register("Number", "Number", "Number", "Tensor", "Tensor", "Number", "Tensor", "Tensor", "Tensor", "Tensor")
 def _(rho, mu, eps, lr, factor, decay, w, square, moment, grad):
-    # by hand: ApplyRMSProp's CPU kernel rounds differently with the number of threads, which MindSpore picks by timing them
+    # by hand: ApplyRMSProp's CPU kernel rounds differently with the number of threads, which MindSpore picks by timing
+    # them
     grad = grad * factor + decay * w if decay > 0 else grad * factor
     s = rho * square + (1 - rho) * ops.square(grad)
     m = mu * moment + lr * grad / ops.sqrt(s + eps)
@@ -29,7 +32,20 @@ def _(mu, lr, factor, decay, w, moment, grad):
     return ops.assign(w, w - lr * (grad + mu * new))
 
 
-@_adamw.register("Number", "Number", "Number", "Tensor", "Tensor", "Tensor", "Tensor", "Number", "Tensor", "Tensor", "Tensor", "Tensor")
+@_adamw.register(
+    "Number",
+    "Number",
+    "Number",
+    "Tensor",
+    "Tensor",
+    "Tensor",
+    "Tensor",
+    "Number",
+    "Tensor",
+    "Tensor",
+    "Tensor",
+    "Tensor",
+)
 def _(beta1, beta2, eps, power1, power2, lr, factor, decay, w, first, second, grad):
     # by hand: MindSpore's Adam adds epsilon before the bias correction, the paper and PyTorch after it
     grad = grad * factor
@@ -55,7 +71,8 @@ class Optimizer(nn.Cell):
 class RMSProp(Optimizer):
     """TensorFlow's RMSProp: s = d s + (1 - d) g^2, m = mu m + lr g / sqrt(s + eps), w = w - m; s starts at one.
 
-    Source: tensorflow/core/kernels/training_ops.cc ApplyRMSProp; tf.train.RMSPropOptimizer initialises the mean square with ones.
+    Source: tensorflow/core/kernels/training_ops.cc ApplyRMSProp; tf.train.RMSPropOptimizer initialises the mean square
+    with ones.
     """
 
     def __init__(self, parameters, train):
@@ -102,7 +119,9 @@ OPTIMIZERS = {"rmsprop": RMSProp, "sgd": SGD, "adamw": AdamW}
 
 
 def create(parameters, train):
-    """The optimizer of the recipe's `train` section over `parameters`: optimizer(grads, factor, lr) updates them by grads * factor."""
+    """The optimizer of the recipe's `train` section over `parameters`: optimizer(grads, factor, lr) updates them by
+    grads * factor.
+    """
     return OPTIMIZERS[train.opt](list(parameters), train)
 
 

@@ -118,7 +118,10 @@ def checkpoints(folder):
 
 
 def newest(folder, say=print):
-    """`(arrays, meta)` of the newest undamaged checkpoint in `folder`, or None. Each damaged one is named and passed over."""
+    """`(arrays, meta)` of the newest undamaged checkpoint in `folder`, or None.
+
+    Each damaged one is named and passed over.
+    """
     for path in checkpoints(folder):
         try:
             return checkpoint.load(path)
@@ -137,7 +140,9 @@ def alone(folder):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise InputError(f"{folder}: another training is at work here: {lock.read().strip()}; wait for it or stop it") from None
+            raise InputError(
+                f"{folder}: another training is at work here: {lock.read().strip()}; wait for it or stop it"
+            ) from None
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()} ({' '.join(sys.orig_argv[1:])})\n")
         lock.flush()

@@ -8,13 +8,14 @@ STEPS_AT = (0.3, 0.6, 0.8)  # of all epochs: where the original's `steps` mode d
 def learning_rate(step, steps_per_epoch, train):
     """Learning rate of update `step` (from 0) under the recipe's `train` section.
 
-    Warm-up rises linearly from lr_init to lr_max over warmup_epochs. After it, with t the share of the remaining steps done:
+    Warm-up rises linearly from lr_init to lr_max over warmup_epochs. After it, with t the share of the remaining steps
+    done:
       linear        lr_max + (lr_end - lr_max) t
       cosine        lr_end + (lr_max - lr_end) (1 + cos(pi t)) / 2
       poly          lr_end + (lr_max - lr_end) (1 - t) ** lr_decay_rate
       steps         lr_max * lr_decay_rate ** (how many of 30%, 60%, 80% of all epochs are over), not below lr_end
-      exponential   lr_max * lr_decay_rate ** floor(epoch / lr_decay_epochs), not below lr_end; epochs count from step 0, as in
-                    tensorflow/tpu efficientnet utils.py build_learning_rate
+      exponential   lr_max * lr_decay_rate ** floor(epoch / lr_decay_epochs), not below lr_end; epochs count from step
+                    0, as in tensorflow/tpu efficientnet utils.py build_learning_rate
     """
     total = train.epoch_size * steps_per_epoch
     warmup = round(train.warmup_epochs * steps_per_epoch)
@@ -36,5 +37,7 @@ def learning_rate(step, steps_per_epoch, train):
 
 
 def ema_decay(updates, train):
-    """Decay of the average weights at an update, `updates` having been done: small at first, as in tf.train.ExponentialMovingAverage."""
+    """Decay of the average weights at an update, `updates` having been done: small at first, as in
+    tf.train.ExponentialMovingAverage.
+    """
     return min(train.ema_decay, (1 + updates) / (10 + updates))

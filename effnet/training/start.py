@@ -9,8 +9,8 @@ from effnet.network.checkpoint import load_model
 def load(recipe, path, say=print):
     """`(weights, meta)` of our checkpoint at `path`, checked against the recipe.
 
-    A head of another number of classes is replaced by the recipe's random one, which is said. Raises InputError where the
-    recipe does not agree with what the weights need.
+    A head of another number of classes is replaced by the recipe's random one, which is said. Raises InputError where
+    the recipe does not agree with what the weights need.
     """
     found, meta = load_model(path)
     wrong = disagreements(recipe, meta)

@@ -1,4 +1,6 @@
-"""One training step as a compiled graph: a pure function of (state, batch, masks, loss scale, learning rate, EMA decay)."""
+"""One training step as a compiled graph: a pure function of (state, batch, masks, loss scale, learning rate, EMA
+decay).
+"""
 
 import mindspore as ms
 import numpy as np
@@ -11,7 +13,9 @@ from effnet.network.layers import Normalize
 from effnet.training import optimizers
 from effnet.training.loss import SmoothedCrossEntropy
 
-_sum_of_squares, _follow, _add, _clear = (ops.MultitypeFuncGraph(name) for name in ("sum_of_squares", "follow", "add", "clear"))
+_sum_of_squares, _follow, _add, _clear = (
+    ops.MultitypeFuncGraph(name) for name in ("sum_of_squares", "follow", "add", "clear")
+)
 
 
 @_sum_of_squares.register("Tensor")
@@ -69,7 +73,8 @@ class Gradients(nn.Cell):
 class Update(nn.Cell):
     """Unscale, clip, apply, and let the average weights follow. Returns whether the gradients were finite.
 
-    Gradients that are not finite change nothing if the loss scale is dynamic; a fixed scale lets them through, and the loss shows it.
+    Gradients that are not finite change nothing if the loss scale is dynamic; a fixed scale lets them through, and the
+    loss shows it.
     """
 
     def __init__(self, net, parameters, train):
@@ -134,11 +139,11 @@ class Apply(nn.Cell):
 
 
 def create(net, parameters, recipe, ranks=processes.ALONE, train_bn=True):
-    """`(step, state)`: step(batch, masks, scale, lr, ema_decay) -> (losses, finite), and the parameters that a checkpoint must hold.
-    `losses` are the micro-batches' mean losses, still on the device: mean_loss() fetches them.
+    """`(step, state)`: step(batch, masks, scale, lr, ema_decay) -> (losses, finite), and the parameters that a
+    checkpoint must hold. `losses` are the micro-batches' mean losses, still on the device: mean_loss() fetches them.
 
-    `batch` is this device's share (effnet.data.loader.Batch), `masks` as keep_masks returns them. `parameters` are the ones to
-    train; `train_bn` False keeps batch normalisation at its running statistics.
+    `batch` is this device's share (effnet.data.loader.Batch), `masks` as keep_masks returns them. `parameters` are the
+    ones to train; `train_bn` False keeps batch normalisation at its running statistics.
     """
     parameters = ms.ParameterTuple(list(parameters))
     gradients, update = Gradients(net, parameters, recipe, ranks.count), Update(net, parameters, recipe.train)
@@ -158,7 +163,9 @@ def create(net, parameters, recipe, ranks=processes.ALONE, train_bn=True):
         def step(batch, masks, scale, lr, ema_decay):
             losses = []
             for part in np.split(np.arange(len(batch.labels)), count):
-                inputs = _tensors(type(batch)(*(x[part] for x in batch)), tuple(None if m is None else m[part] for m in masks))
+                inputs = _tensors(
+                    type(batch)(*(x[part] for x in batch)), tuple(None if m is None else m[part] for m in masks)
+                )
                 losses.append(accumulate(*inputs, _scalar(scale)))
             return losses, apply(*map(_scalar, (scale, lr, ema_decay)))
 
@@ -184,10 +191,11 @@ def mean_loss(losses):
 
 
 def keep_masks(recipe, epoch, number, ranks=processes.ALONE):
-    """Masks of drop connect (images, blocks) and dropout (images, features) for a rank's share of global batch `number`, float32.
+    """Masks of drop connect (images, blocks) and dropout (images, features) for a rank's share of global batch
+    `number`, float32.
 
-    Each entry is 0 or 1 / keep rate, the same on any number of devices and after any restart (effnet/data/streams.py). None where
-    the recipe's rate is 0.
+    Each entry is 0 or 1 / keep rate, the same on any number of devices and after any restart (effnet/data/streams.py).
+    None where the recipe's rate is 0.
     """
     model, sizes, images = recipe.model, plan(recipe.model.variant), recipe.data.batch_size
     random, path, feature = mask_generator(recipe.train.seed, epoch, number), None, None

@@ -5,21 +5,24 @@ from itertools import groupby
 
 import numpy as np
 
+from effnet.arch.family import BN_EPS, VARIANTS, plan
 from effnet.arch.layers import shapes
 from effnet.errors import InputError
-from effnet.arch.family import BN_EPS, VARIANTS, plan
 
 OUR_BN = ("gamma", "beta", "moving_mean", "moving_variance")
 TORCH_BN = ("weight", "bias", "running_mean", "running_var")
-IGNORED = re.compile(r"num_batches_tracked$|^normalization(_\d+)?/")  # PyTorch's counters; Keras' layer of pre-processing
+IGNORED = re.compile(
+    r"num_batches_tracked$|^normalization(_\d+)?/"
+)  # PyTorch's counters; Keras' layer of pre-processing
 
 
 def convert(tensors, variant, class_num, bn_eps=BN_EPS):
     """`{name: float32 array}` under our names, of a network of another library.
 
     `tensors` is what tensors.py read; EfficientNet-PyTorch's, torchvision's, timm's and Keras' names are told apart by
-    themselves. `bn_eps` is the epsilon of the batch normalisation that they were trained with: ours is fixed, so another one is taken
-    up by the scale, exactly for evaluation. Raises InputError listing what is missing, unexpected or misshapen.
+    themselves. `bn_eps` is the epsilon of the batch normalisation that they were trained with: ours is fixed, so
+    another one is taken up by the scale, exactly for evaluation. Raises InputError listing what is missing, unexpected
+    or misshapen.
     """
     given = {_plain(name): value for name, value in tensors.items() if not IGNORED.search(name)}
     style = _style(given)
@@ -28,7 +31,9 @@ def convert(tensors, variant, class_num, bn_eps=BN_EPS):
     problems = _problems(given, names, shapes(variant, found), style)
     if problems:
         for other in VARIANTS:
-            if other != variant and not _problems(given, theirs(other, style), shapes(other, _classes(given, style, other)), style):
+            if other != variant and not _problems(
+                given, theirs(other, style), shapes(other, _classes(given, style, other)), style
+            ):
                 raise InputError(f"these are weights of {other}, not of {variant}")
         raise InputError(f"not the weights of {variant}: {'; '.join(problems)}")
     if found != class_num:
@@ -61,7 +66,9 @@ def _style(given):
     for stem, style in STEMS.items():
         if stem in given:
             return style
-    raise InputError(f"names of no library known here (EfficientNet-PyTorch, torchvision, timm, Keras): {_some(sorted(given))}")
+    raise InputError(
+        f"names of no library known here (EfficientNet-PyTorch, torchvision, timm, Keras): {_some(sorted(given))}"
+    )
 
 
 def _classes(given, style, variant):
@@ -89,7 +96,10 @@ def _some(names):
 
 
 def _layout(value, ours, style):
-    """The array in our order of axes: (out, in, height, width) and (out, in); squeeze-and-excitation's 1x1 kernels as matrices."""
+    """The array in our order of axes:
+
+    (out, in, height, width) and (out, in); squeeze-and-excitation's 1x1 kernels as matrices.
+    """
     if style == "keras" and value.ndim == 4:  # (height, width, in, out); depthwise (height, width, channels, 1)
         value = value.transpose((2, 3, 0, 1) if ".depthwise." in ours else (3, 2, 0, 1))
     elif style == "keras" and value.ndim == 2:
@@ -106,7 +116,7 @@ def theirs(variant, style):
     for ours, (layer, bn) in _layers(variant, style).items():
         if bn:
             found[f"{ours}.conv.weight"] = f"{layer}{dot}{kernel}"
-            found |= {f"{ours}.bn.{our}": f"{bn}{dot}{part}" for our, part in zip(OUR_BN, parts)}
+            found |= {f"{ours}.bn.{our}": f"{bn}{dot}{part}" for our, part in zip(OUR_BN, parts, strict=True)}
         else:
             found |= {f"{ours}.weight": f"{layer}{dot}{kernel}", f"{ours}.bias": f"{layer}{dot}bias"}
     return found
@@ -126,8 +136,16 @@ def _layers(variant, style):
 
 
 ENDS = {
-    "efficientnet_pytorch": {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1"), "classifier": ("_fc", None)},
-    "torchvision": {"stem": ("features.0.0", "features.0.1"), "head": ("features.8.0", "features.8.1"), "classifier": ("classifier.1", None)},
+    "efficientnet_pytorch": {
+        "stem": ("_conv_stem", "_bn0"),
+        "head": ("_conv_head", "_bn1"),
+        "classifier": ("_fc", None),
+    },
+    "torchvision": {
+        "stem": ("features.0.0", "features.0.1"),
+        "head": ("features.8.0", "features.8.1"),
+        "classifier": ("classifier.1", None),
+    },
     "timm": {"stem": ("conv_stem", "bn1"), "head": ("conv_head", "bn2"), "classifier": ("classifier", None)},
     "keras": {"stem": ("stem_conv", "stem_bn"), "head": ("top_conv", "top_bn"), "classifier": ("predictions", None)},
 }
@@ -155,7 +173,11 @@ def _block_torchvision(number, stage, repeat, expand, se):
 
 def _block_timm(number, stage, repeat, expand, se):
     at = f"blocks.{stage - 1}.{repeat}."
-    layers = {"expand": "conv_pw", "depthwise": "conv_dw", "project": "conv_pwl"} if expand else {"depthwise": "conv_dw", "project": "conv_pw"}
+    layers = (
+        {"expand": "conv_pw", "depthwise": "conv_dw", "project": "conv_pwl"}
+        if expand
+        else {"depthwise": "conv_dw", "project": "conv_pw"}
+    )
     found = {layer: (f"{at}{conv}", f"{at}bn{place + 1}") for place, (layer, conv) in enumerate(layers.items())}
     if se:
         found |= {"se.reduce": (f"{at}se.conv_reduce", None), "se.expand": (f"{at}se.conv_expand", None)}

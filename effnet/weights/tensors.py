@@ -1,4 +1,5 @@
-"""Named tensors out of other libraries' weight files, without running anything that is in them and without those libraries.
+"""Named tensors out of other libraries' weight files, without running anything that is in them and without those
+libraries.
 
 `.pth`/`.pt` (PyTorch, both layouts), `.safetensors`, `.npz`, `.h5`/`.hdf5` (Keras).
 """
@@ -24,7 +25,8 @@ WRAPPERS = ("state_dict", "model", "model_state_dict")  # under which training s
 
 
 def read(path, member=""):
-    """`{name: array}` of the weight file at `path`, or of `member` inside it where `path` is a zip archive such as a wheel.
+    """`{name: array}` of the weight file at `path`, or of `member` inside it where `path` is a zip archive such as a
+    wheel.
 
     Raises InputError if the file is missing, damaged, of an unknown kind, or wants more than tensors.
     """
@@ -50,7 +52,8 @@ def _member(path, member):
         return archive.read(member)
 
 
-# A tensor before its bytes are there: in the old layout they follow the pickle. `storage` is a list [dtype, count, bytes].
+# A tensor before its bytes are there: in the old layout they follow the pickle. `storage` is a list [dtype, count,
+# bytes].
 Promise = namedtuple("Promise", "storage offset shape strides")
 
 
@@ -92,7 +95,9 @@ def _pth_legacy(file):
 
 
 def _unpickle(file, storages):
-    """The next pickle in `file`, built of tensors, plain values and OrderedDict only; `storages` collects what tensors refer to."""
+    """The next pickle in `file`, built of tensors, plain values and OrderedDict only; `storages` collects what
+    tensors refer to.
+    """
 
     def rebuild(storage, offset, shape, strides, *_):
         return Promise(storage, offset, shape, strides)
@@ -123,7 +128,9 @@ def _arrays(tree):
         if isinstance(tree, dict) and isinstance(tree.get(wrapper), dict):
             tree = tree[wrapper]
     if not isinstance(tree, dict) or not all(isinstance(value, Promise) for value in tree.values()):
-        raise InputError("holds no state dict (names to tensors); save it again as torch.save(model.state_dict(), path)")
+        raise InputError(
+            "holds no state dict (names to tensors); save it again as torch.save(model.state_dict(), path)"
+        )
     return {str(name): _array(promise) for name, promise in tree.items()}
 
 
@@ -160,7 +167,9 @@ def _h5(file):
         if isinstance(item, h5py.Dataset) and not path.startswith("optimizer_weights"):
             name = "/".join(path.split("/")[-2:]).removesuffix(":0")
             if name in arrays:
-                raise InputError(f"two tensors end in {name}; layers without names (.weights.h5) are not read: save with model.save('x.h5')")
+                raise InputError(
+                    f"two tensors end in {name}; layers without names (.weights.h5) are not read: save with model.save('x.h5')"
+                )
             arrays[name] = item[()]
 
     with h5py.File(file, "r") as tree:

@@ -1,6 +1,8 @@
-"""PyTorch's view of pictures: the Lite weights in their own network (PyPI efficientnet_lite_pytorch), torchvision's pre-processing.
+"""PyTorch's view of pictures: the Lite weights in their own network (PyPI efficientnet_lite_pytorch), torchvision's
+pre-processing.
 
-    python -m tests.peers.lite ../shared/data/imagenet100      writes tests/data/imagenet100.npz, which tests/test_imagenet100.py uses
+    python -m tests.peers.lite ../shared/data/imagenet100      writes tests/data/imagenet100.npz, which
+    tests/test_imagenet100.py uses
 
 Nothing of effnet is used but the table of sources, so that an error on our side cannot hide.
 """
@@ -49,7 +51,11 @@ def main(folder):
     found = {}
     for name in ("lite0", "lite2"):
         reference = logits(name, files)
-        found |= {f"{name}_top1": reference.argmax(1), f"{name}_largest": reference.max(1), f"{name}_norm": np.linalg.norm(reference, axis=1)}
+        found |= {
+            f"{name}_top1": reference.argmax(1),
+            f"{name}_largest": reference.max(1),
+            f"{name}_norm": np.linalg.norm(reference, axis=1),
+        }
     np.savez(Path(__file__).parents[1] / "data" / "imagenet100.npz", wnids=[file.name[:9] for file in files], **found)
 
 

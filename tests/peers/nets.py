@@ -1,10 +1,13 @@
-"""Other people's EfficientNets with random weights and statistics, as `(net, f(float32 NCHW pictures, training) -> logits)`."""
+"""Other people's EfficientNets with random weights and statistics, as `(net, f(float32 NCHW pictures, training) ->
+logits)`.
+"""
 
 import numpy as np
 
 
 def torch_net(library, variant, image_size, eps=None, class_num=1000, seed=0):
-    """A network of 'efficientnet_pytorch', 'torchvision', 'timm' or 'timm_tf' (SAME padding) without dropout and drop connect.
+    """A network of 'efficientnet_pytorch', 'torchvision', 'timm' or 'timm_tf' (SAME padding) without dropout and drop
+    connect.
 
     `eps` replaces batch normalisation's epsilon: with statistics of the batch, weights cannot make up for another one.
     """
@@ -22,7 +25,9 @@ def torch_net(library, variant, image_size, eps=None, class_num=1000, seed=0):
         _torchvision()
         import timm
 
-        net = timm.create_model(("tf_" if library == "timm_tf" else "") + variant, drop_rate=0.0, drop_path_rate=0.0, num_classes=class_num)
+        net = timm.create_model(
+            ("tf_" if library == "timm_tf" else "") + variant, drop_rate=0.0, drop_path_rate=0.0, num_classes=class_num
+        )
     generator = torch.Generator().manual_seed(seed + 1)
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):  # fresh statistics would hide that they are swapped
@@ -50,7 +55,9 @@ def put(net, library, variant, weights):
     from effnet.weights.convert import theirs
 
     names = theirs(variant, library.removesuffix("_tf"))
-    state = {name: torch.from_numpy(weights[ours]).reshape(net.state_dict()[name].shape) for ours, name in names.items()}
+    state = {
+        name: torch.from_numpy(weights[ours]).reshape(net.state_dict()[name].shape) for ours, name in names.items()
+    }
     missing, unexpected = net.load_state_dict(state, strict=False)
     assert not unexpected and all(name.endswith("num_batches_tracked") for name in missing)
 
@@ -71,12 +78,16 @@ def keras_net(variant, image_size, path, seed=0):
     keras.utils.set_random_seed(seed)
     row, quiet = VARIANTS[variant], {"dropout_rate": 0.0, "drop_connect_rate": 0.0}
     shape = (image_size, image_size, 3)
-    net = EfficientNet(row.width, row.depth, row.image_size, weights=None, classifier_activation=None, input_shape=shape, **quiet)
+    net = EfficientNet(
+        row.width, row.depth, row.image_size, weights=None, classifier_activation=None, input_shape=shape, **quiet
+    )
     random = np.random.default_rng(seed)
     for layer in net.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             size = layer.gamma.shape
-            layer.set_weights([random.uniform(low, high, size) for low, high in ((0.8, 1.2), (-0.2, 0.2), (-0.2, 0.2), (0.5, 1.5))])
+            layer.set_weights(
+                [random.uniform(low, high, size) for low, high in ((0.8, 1.2), (-0.2, 0.2), (-0.2, 0.2), (0.5, 1.5))]
+            )
     net.save(path)
 
     def forward(pictures, training=False):

@@ -1,6 +1,8 @@
-"""The training step again, independently: float64 PyTorch functions on a dictionary of weights. Nothing of effnet but its table is used.
+"""The training step again, independently: float64 PyTorch functions on a dictionary of weights. Nothing of effnet but
+its table is used.
 
-`python tests/peers/reference.py` rewrites tests/peers/steps.npz, the small values that `make test` compares with without torch.
+`python tests/peers/reference.py` rewrites tests/peers/steps.npz, the small values that `make test` compares with
+without torch.
 """
 
 import dataclasses
@@ -9,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 STORED = Path(__file__).with_name("steps.npz")
-# 16 images of 64 pixels leave batch normalisation 64 values a channel in the last blocks: with 8 of 32 it sees 8, and twenty steps
-# multiply float32's rounding of the first by a million
+# 16 images of 64 pixels leave batch normalisation 64 values a channel in the last blocks: with 8 of 32 it sees 8, and
+# twenty steps multiply float32's rounding of the first by a million
 STEPS, IMAGES, SIDE, CLASSES = 20, 16, 64, 10
 
 
@@ -34,7 +36,9 @@ class Case:
 CASES = {
     "rmsprop": Case(),
     "sgd": Case("sgd", rate=5e-3),
-    "adamw": Case("adamw", opt_eps=1e-3, rms_decay=0.999),  # with 1e-8 a gradient that is only rounding moves a weight by a whole rate
+    "adamw": Case(
+        "adamw", opt_eps=1e-3, rms_decay=0.999
+    ),  # with 1e-8 a gradient that is only rounding moves a weight by a whole rate
     "ema": Case(ema_decay=0.9999),
     "clip": Case("sgd", clip_norm=0.5, rate=5e-3),
     "accumulate": Case(accumulate=2, train_bn=False, rate=2e-4),
@@ -74,7 +78,9 @@ def train(case, plan, weights, trainable, bn_momentum, smoothing, padding="same"
     def conv_bn(x, name, stride=1, groups=1):
         kernel = w[f"{name}.conv.weight"]
         x = F.conv2d(pad(x, kernel.shape[2], stride), kernel, stride=stride, groups=groups)
-        mean, var, gamma, beta = (w[f"{name}.bn.{part}"] for part in ("moving_mean", "moving_variance", "gamma", "beta"))
+        mean, var, gamma, beta = (
+            w[f"{name}.bn.{part}"] for part in ("moving_mean", "moving_variance", "gamma", "beta")
+        )
         return F.batch_norm(x, mean, var, gamma, beta, case.train_bn, 1 - bn_momentum, 1e-3)
 
     def logits_of(x):
@@ -105,7 +111,7 @@ def train(case, plan, weights, trainable, bn_momentum, smoothing, padding="same"
 
     average = {name: value.detach().clone() for name, value in w.items()}
     losses = []
-    for step, ((images, labels, others, lam), rate) in enumerate(zip(batches(case), rates(case))):
+    for step, ((images, labels, others, lam), rate) in enumerate(zip(batches(case), rates(case), strict=False)):
         x = torch.tensor((images.astype(np.float64) - 127.5) / 127.5).permute(0, 3, 1, 2)
         onehot = [F.one_hot(torch.tensor(y).long(), CLASSES).double() for y in (labels, others)]
         soft = [y * (1 - smoothing) + (1 - y) * smoothing / (CLASSES - 1) for y in onehot]
@@ -123,7 +129,7 @@ def train(case, plan, weights, trainable, bn_momentum, smoothing, padding="same"
             optimizer.step()
         else:
             with torch.no_grad():
-                for name, p, s, m in zip(trainable, parameters, square, moment):
+                for name, p, s, m in zip(trainable, parameters, square, moment, strict=False):
                     g = p.grad if name.endswith((".gamma", ".beta")) else p.grad + case.weight_decay * p
                     s.mul_(case.rms_decay).add_((1 - case.rms_decay) * g * g)
                     m.mul_(case.momentum).add_(rate * g / torch.sqrt(s + case.opt_eps))
@@ -136,7 +142,10 @@ def train(case, plan, weights, trainable, bn_momentum, smoothing, padding="same"
 
 
 def digest(weights):
-    """A few numbers of each tensor, in the order of names: (tensors, 6) float64: first and last two values, mean, norm."""
+    """A few numbers of each tensor, in the order of names:
+
+    (tensors, 6) float64: first and last two values, mean, norm.
+    """
     rows = []
     for name in sorted(weights):
         flat = np.asarray(weights[name], np.float64).ravel()
@@ -145,9 +154,11 @@ def digest(weights):
 
 
 def toy():
-    """(plan, initial weights, names of the trainable ones) of the toy variant; weights from shapes alone, as effnet makes them."""
-    from effnet.arch.initial import initial_weights
+    """(plan, initial weights, names of the trainable ones) of the toy variant; weights from shapes alone, as effnet
+    makes them.
+    """
     from effnet.arch.family import plan
+    from effnet.arch.initial import initial_weights
 
     sizes = plan("efficientnet_toy")
     shapes = shapes_of(sizes, CLASSES)

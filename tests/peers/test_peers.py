@@ -1,4 +1,5 @@
-"""Live against other people's implementations and the real pretrained weights: `make test-peers`, or pytest -m peers tests/peers.
+"""Live against other people's implementations and the real pretrained weights: `make test-peers`, or pytest -m peers
+tests/peers.
 
 Needs torch, efficientnet_pytorch, torchvision, timm, keras; what is absent is skipped.
 """
@@ -8,7 +9,8 @@ import os
 import numpy as np
 import pytest
 
-from effnet.weights import tensors, convert as weights
+from effnet.weights import convert as weights
+from effnet.weights import tensors
 from tests.peers.nets import bn_eps, keras_net, tensors_of, torch_net
 from tests.test_parity import EPS, assert_same, our_logits, pictures
 
@@ -39,7 +41,9 @@ def test_logits_with_weights_carried_over(library, variant, size, training):
     assert_same(our_logits(variant, padding, converted, pictures(size), training), forward(pictures(size), training))
 
 
-NAMED = [(library, f"efficientnet_b{n}") for library in ("efficientnet_pytorch", "torchvision", "timm") for n in range(8)]
+NAMED = [
+    (library, f"efficientnet_b{n}") for library in ("efficientnet_pytorch", "torchvision", "timm") for n in range(8)
+]
 
 
 @pytest.mark.parametrize("library, variant", NAMED + [("timm_tf", f"efficientnet_lite{n}") for n in range(5)])
@@ -60,9 +64,13 @@ def test_keras_h5(variant, tmp_path):
 
 
 def test_padding_decides():
-    """The two paddings differ where the stride is 2 and the size even: what the tests above would miss if it did not matter."""
+    """The two paddings differ where the stride is 2 and the size even: what the tests above would miss if it did not
+    matter.
+    """
     pytest.importorskip("torch")
     net, _ = torch_net("timm_tf", "efficientnet_b0", 64)
     converted = weights.convert(tensors_of(net), "efficientnet_b0", 1000)
-    same, symmetric = (our_logits("efficientnet_b0", padding, converted, pictures(64)) for padding in ("same", "symmetric"))
+    same, symmetric = (
+        our_logits("efficientnet_b0", padding, converted, pictures(64)) for padding in ("same", "symmetric")
+    )
     assert np.abs(same - symmetric).max() > 1e-2

@@ -15,7 +15,10 @@ def test_first_run_goes_through_every_stage(finished):
     for name in ("evaluate", "onnx_eval", "infer310"):
         metrics = read(finished, name)
         assert metrics["images"] == 359  # a fifth of each class of 1,797, rounded
-        assert 0 <= metrics["top1_low"] <= metrics["top1"] <= metrics["top1_high"] <= 1 and metrics["top1"] <= metrics["top5"]
+        assert (
+            0 <= metrics["top1_low"] <= metrics["top1"] <= metrics["top1_high"] <= 1
+            and metrics["top1"] <= metrics["top5"]
+        )
     assert set(read(finished, "train")) == {"epoch", "loss", "images_per_second", "best_top1"}
 
 
@@ -43,7 +46,11 @@ def test_only_what_an_edit_concerns_runs_again(finished):
         finally:
             (finished.folder / "params.yaml").write_text(kept)
 
-    assert "train" not in (stages := would_run(evaluate__batch_size=50)) and "evaluate" in stages and "prepare" not in stages
+    assert (
+        "train" not in (stages := would_run(evaluate__batch_size=50))
+        and "evaluate" in stages
+        and "prepare" not in stages
+    )
     assert "prepare" not in (stages := would_run(train__lr_max=0.002)) and "train" in stages
     assert "train" not in (stages := would_run(export__opset=20)) and "export" in stages and "evaluate" not in stages
     assert would_run(data__workers=1) == []
@@ -59,7 +66,11 @@ def test_bad_params_end_in_one_sentence(project):
     path.write_text(path.read_text().replace("  lr_max:", "  lr_maks:"))
     failed = project.run("python", "stages/train.py", check=False)
     assert failed.returncode == 2 and "Traceback" not in failed.stderr
-    assert "params.yaml:" in failed.stderr and "'train.lr_maks'" in failed.stderr and "did you mean 'lr_max'" in failed.stderr
+    assert (
+        "params.yaml:" in failed.stderr
+        and "'train.lr_maks'" in failed.stderr
+        and "did you mean 'lr_max'" in failed.stderr
+    )
 
 
 def test_missing_device_ends_at_once_in_one_sentence(project):

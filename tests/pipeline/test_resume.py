@@ -16,7 +16,9 @@ from tests.conftest import copy_project
 def start(project, *arguments):
     env = os.environ | {"PYTHONPATH": str(project.folder), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "stages/train.py", *arguments]
-    return subprocess.Popen(command, cwd=project.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, cwd=project.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def prepared(finished, folder, **values):
@@ -64,7 +66,9 @@ def test_kill_9_and_again_equals_never_stopped(finished, tmp_path):
     assert "resumed at epoch" in out
     assert (broken.folder / "models/effnet.ckpt").read_bytes() == (whole.folder / "models/effnet.ckpt").read_bytes()
     last = sorted((whole.folder / "models/checkpoints").glob("step-*"))[-1].name
-    assert (broken.folder / "models/checkpoints/best.ckpt").read_bytes() == (whole.folder / "models/checkpoints/best.ckpt").read_bytes()
+    assert (broken.folder / "models/checkpoints/best.ckpt").read_bytes() == (
+        whole.folder / "models/checkpoints/best.ckpt"
+    ).read_bytes()
     assert (broken.folder / "models/checkpoints" / last).exists()
 
 
@@ -96,12 +100,17 @@ def test_fewer_epochs_than_were_trained_are_refused(finished, tmp_path):
         shutil.copytree(finished.folder / name, project.folder / name)
     project.set(train__epoch_size=1)
     done = project.run("python", "stages/train.py", check=False)
-    assert done.returncode == 2 and "train.epoch_size: 1, but the run in models/checkpoints has finished epoch 2" in done.stderr
+    assert (
+        done.returncode == 2
+        and "train.epoch_size: 1, but the run in models/checkpoints has finished epoch 2" in done.stderr
+    )
     assert list((project.folder / "models/checkpoints").glob("step-*.ckpt"))
 
 
 def test_two_processes_train_alike_and_a_dead_one_ends_the_job(finished, tmp_path):
-    project = prepared(finished, tmp_path / "project", train__device_num=2, train__epoch_size=1, train__warmup_epochs=0.0)
+    project = prepared(
+        finished, tmp_path / "project", train__device_num=2, train__epoch_size=1, train__warmup_epochs=0.0
+    )
     project.run("python", "stages/train.py")
     assert (project.folder / "models/effnet.ckpt").exists()
     process = start(project)  # finished: nothing left to do
