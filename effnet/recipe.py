@@ -29,7 +29,7 @@ GONE = {"export.formats": "ONNX and MINDIR are always written; take the line out
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Model(Section):
