@@ -108,19 +108,16 @@ def test_dependencies_are_what_the_stage_reads(stage, recorded):
     read = {
         path
         for path in records[stage]["files"]
-        if (project.folder / path).is_file() and not path.startswith(("tests/", ".", "build/"))
+        if (project.folder / path).is_file()
+        and not path.startswith(("tests/", ".", "build/", "models/checkpoints.lock"))
     }
     read |= closure(stage)[0] | (compiled(project) if stage == "build310" else set())
     read -= {*NO_BYTE, "params.yaml"}
     dependencies = GRAPH[stage]["deps"]
     missing = [path for path in sorted(read) if not any(covers(d, path) for d in [*dependencies, *outputs])]
     assert not missing, f"{stage} reads what dvc.yaml does not name"
-    # an output of an earlier stage may be an empty folder
-    unused = [
-        d
-        for d in dependencies
-        if not any(covers(d, path) for path in read) and any((project.folder / d).glob("*")) | d.startswith(CODE)
-    ]
+    script = (ROOT / f"stages/{stage}.py").read_text()  # ONNX Runtime and MindSpore Lite open files unseen
+    unused = [d for d in dependencies if not any(covers(d, path) for path in read) and f'"{d}' not in script]
     assert not unused, f"dvc.yaml names what {stage} does not read"
 
 
