@@ -1,5 +1,5 @@
-"""python -m tools.build310 FOLDER [--tests] [--sanitize] [--fuzz]: build effnet310, or its tests alone with a
-switch, in FOLDER.
+"""Build effnet310, or with a switch its tests alone:
+`python -m tools.build310 FOLDER [--tests] [--sanitize] [--fuzz]`.
 """
 
 import argparse
@@ -9,9 +9,7 @@ from effnet.runtimes.infer310 import build, mindspore_lite
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.build310", description="Build effnet310, or with a switch only its tests"
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", help="where to build")
     parser.add_argument("--tests", action="store_true", help="the test programs (run them with ctest)")
     parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer and UndefinedBehaviorSanitizer")

@@ -9,9 +9,15 @@ from matplotlib.figure import Figure
 
 FEW = 30  # classes that a chart can name one by one
 STYLE = {
-    "svg.fonttype": "none", "svg.hashsalt": "effnet", "font.family": "sans-serif", "font.size": 11, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3,
-}  # fmt: skip
+    "svg.fonttype": "none",
+    "svg.hashsalt": "effnet",
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+}
 
 
 def new_figure(size=(5.2, 3.6)):
@@ -34,18 +40,11 @@ def curves(facts):
         figure, axes = new_figure()
         for label, name in lines.items():
             rows = found.get(name, [])
-            axes.plot(
-                [int(row["step"]) for row in rows],
-                [float(row[name]) for row in rows],
-                marker="o",
-                markersize=3,
-                label=label,
-            )
+            epochs, values = [int(row["step"]) for row in rows], [float(row[name]) for row in rows]
+            axes.plot(epochs, values, marker="o", markersize=3, label=label)
         axes.set_xlabel("epoch")
-        if title == "Loss":
-            axes.set_yscale(
-                "log"
-            )  # the first epochs' validation loss is often thousands, before batch normalisation has settled
+        if title == "Loss":  # validation's is often thousands at first, before batch normalisation has settled
+            axes.set_yscale("log")
         elif title != "Validation accuracy":
             axes.set_ylim(bottom=0)
         if len(lines) > 1:
@@ -60,24 +59,16 @@ def confusion(facts):
     pairs = Counter((row["actual"], row["predicted"]) for row in facts["per_image"])
     if len(classes) > FEW:
         wrong = [(pair, count) for pair, count in pairs.most_common() if pair[0] != pair[1]][:15]
-        return bars(
-            [f"{actual} taken for {taken}" for (actual, taken), _ in wrong], [count for _, count in wrong], "pictures"
-        )
+        names = [f"{actual} taken for {taken}" for (actual, taken), _ in wrong]
+        return bars(names, [count for _, count in wrong], "pictures")
     figure, axes = new_figure((5.2, 4.6))
     counts = [[pairs[actual, taken] for taken in classes] for actual in classes]
     axes.imshow([[count / max(1, sum(row)) for count in row] for row in counts], cmap="Blues", vmin=0, vmax=1)
     for y, row in enumerate(counts):
         for x, count in enumerate(row):
             if count and len(classes) <= 15:
-                axes.text(
-                    x,
-                    y,
-                    count,
-                    ha="center",
-                    va="center",
-                    fontsize=8,
-                    color="white" if count > sum(row) / 2 else "black",
-                )
+                color = "white" if count > sum(row) / 2 else "black"
+                axes.text(x, y, count, ha="center", va="center", fontsize=8, color=color)
     names = [name[:14] for name in classes]
     axes.set_xticks(range(len(classes)), names, rotation=90 if max(map(len, names)) > 2 else 0)
     axes.set_yticks(range(len(classes)), names)
@@ -95,7 +86,7 @@ def per_class(facts):
 
 def reliability(facts):
     """Accuracy against confidence; the area of a point is its number of pictures."""
-    rows, figure = facts["calibration"], None
+    rows = facts["calibration"]
     figure, axes = new_figure()
     images = sum(int(row["images"]) for row in rows)
     axes.plot([0, 1], [0, 1], color="gray", linewidth=1, linestyle="--")

@@ -7,7 +7,7 @@ Compares the answers that the `evaluate` stage of each stored for every validati
 import argparse
 
 from effnet import errors
-from effnet.comparison import paired as compare
+from effnet.comparison import paired
 from effnet.errors import InputError
 from tools.repo import git, opened, require_revision
 
@@ -21,10 +21,11 @@ def main():
     args = parser.parse_args()
     if not args.a:
         raise InputError(
-            "which models? `make compare A=main B=other` compares two branches, `make compare A=main` one with the working tree"
+            "which models? `make compare A=main B=other` compares two branches, "
+            "`make compare A=main` one with the working tree"
         )
     names = (args.a, args.b or "the working tree")
-    print(compare.sentence(compare.compare(read(args.a), read(args.b), names), names))
+    print(paired.sentence(paired.compare(read(args.a), read(args.b), names), names))
     return 0
 
 
@@ -35,7 +36,7 @@ def read(revision):
     if not revision:
         try:
             with open(TABLE) as file:
-                return compare.read(file, TABLE)
+                return paired.read(file, TABLE)
         except FileNotFoundError:
             raise InputError(f"{TABLE}: not here; `make eval` makes it, `make pull` brings it") from None
     with opened() as repo:
@@ -43,7 +44,7 @@ def read(revision):
         require_revision(revision)
         try:
             with DVCFileSystem(".", rev=revision).open(TABLE, "r") as file:
-                return compare.read(file, f"{revision}:{TABLE}")
+                return paired.read(file, f"{revision}:{TABLE}")
         except FileNotFoundError as error:
             held = git("cat-file", "-e", f"{revision}:dvc.lock") is not None
             why = f"was never fetched here; `dvc fetch --revs {revision}` brings it" if held else "was never evaluated"

@@ -1,6 +1,8 @@
 """`make doctor`: for CPU, GPU and Ascend what is there, what is missing, and the command that mends it.
 
 `python -m tools.doctor [cpu] [gpu] [ascend]`: exit code 0 if the named ones (none named: the CPU) can be used, else 1.
+`python -m tools.doctor RECIPE.yaml`: whether the devices that a recipe asks for are here; exit code 0, or one sentence
+and 2.
 """
 
 import argparse
@@ -13,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from effnet import errors
+from effnet import errors, recipe
 from effnet.devices import cuda, machine
 from effnet.devices.messages import first_sentence, message_for
 from effnet.errors import InputError
@@ -23,37 +25,43 @@ TARGETS = ("cpu", "gpu", "ascend")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("targets", nargs="*", metavar="cpu|gpu|ascend", help="which to look at; default: all")
-    args = parser.parse_args()
-    wrong = [t for t in args.targets if t not in TARGETS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("targets", nargs="*", metavar="cpu|gpu|ascend|RECIPE.yaml", help="default: all three")
+    targets = parser.parse_args().targets
+    if len(targets) == 1 and targets[0].endswith(".yaml"):
+        settings = recipe.load(targets[0]).train
+        machine.check(settings.device_target, settings.device_num)
+        return 0
+    wrong = [target for target in targets if target not in TARGETS]
     if wrong:
-        raise InputError(f"'{wrong[0]}' is not one of {', '.join(TARGETS)}")
-    usable = {}
-    for target in args.targets or TARGETS:
-        findings = {"cpu": cpu, "gpu": gpu, "ascend": ascend}[target]()
-        usable[target] = not any(mend for _, mend in findings)
-        print(
-            f"{target.upper() if target != 'ascend' else 'Ascend'}: {'can be used' if usable[target] else 'cannot be used yet'}"
-        )
-        for text, mend in findings:
-            print(f"  {'MISSING' if mend else 'ok     '}  {text}" + (f"\n           -> {mend}" if mend else ""))
-    return 0 if all(usable[t] for t in args.targets or ("cpu",)) else 1
+        raise InputError(f"'{wrong[0]}' is not one of {', '.join(TARGETS)}, nor one recipe's file")
+    usable = {target: report(target) for target in targets or TARGETS}
+    return 0 if all(usable[target] for target in targets or ("cpu",)) else 1
+
+
+def report(target):
+    """Print the findings about `target`; whether it can be used."""
+    findings = {"cpu": cpu, "gpu": gpu, "ascend": ascend}[target]()
+    usable = not any(mend for _, mend in findings)
+    name = "Ascend" if target == "ascend" else target.upper()
+    print(f"{name}: {'can be used' if usable else 'cannot be used yet'}")
+    for text, mend in findings:
+        print(f"  {'MISSING' if mend else 'ok     '}  {text}" + (f"\n           -> {mend}" if mend else ""))
+    return usable
 
 
 def cpu():
     """Findings: (what, command that mends it or "" if nothing is wrong)."""
-    found = []
     version = ".".join(map(str, sys.version_info[:3]))
     fits = (3, 10) <= sys.version_info[:2] <= (3, 12)
-    found.append(
-        (f"Python {version}", "" if fits else "make setup PYTHON=/path/to/python3.12   (MindSpore needs 3.10 to 3.12)")
-    )
-    found.append(_package("mindspore"))
-    found.append(_one_onnxruntime())
+    mend = "make setup PYTHON=/path/to/python3.12   (MindSpore needs 3.10 to 3.12)"
     here = machine.describe()
-    found.append((f"{here['cpu']}, {here['cores']} cores, ONEDNN_MAX_CPU_ISA={here['onednn_max_cpu_isa']}", ""))
-    return found
+    return [
+        (f"Python {version}", "" if fits else mend),
+        _package("mindspore"),
+        _one_onnxruntime(),
+        (f"{here['cpu']}, {here['cores']} cores", ""),
+    ]
 
 
 def gpu():
@@ -65,25 +73,18 @@ def gpu():
             f"{c.name} (capability {c.capability[0]}.{c.capability[1]}, {c.memory / 2**30:.0f} GiB)" for c in cards
         )
         found.append((f"NVIDIA driver for CUDA {version[0]}.{version[1]}: {names}", ""))
-        objection = cuda.objection(version, cards)
-        if objection:
+        if objection := cuda.objection(version, cards):
             found.append((objection, "another card, or a newer driver: see docs/gpu.md"))
         if version < (12, 0):
-            found.append(
-                (f"ONNX Runtime's CUDA provider needs driver {cuda.OLDEST[12]} or newer", "update the NVIDIA driver")
-            )
+            needs = f"ONNX Runtime's CUDA provider needs driver {cuda.OLDEST[12]} or newer"
+            found.append((needs, "update the NVIDIA driver"))
     except InputError as error:
         found.append((str(error).split(";")[0], str(error).split("; ")[-1]))
-    found += _libraries(
-        "MindSpore's GPU plugin", machine.mindspore_folder() / "lib/plugin/libmindspore_gpu.so.11.6", cuda.CUDA11
-    )
+    plugin = machine.mindspore_folder() / "lib/plugin/libmindspore_gpu.so.11.6"
+    found += _libraries("MindSpore's GPU plugin", plugin, cuda.CUDA11)
     if not (cuda.CUDA11 / "bin/nvcc").is_file():
-        found.append(
-            (
-                "bin/nvcc, which MindSpore asks for the CUDA version, is missing in the environment's cuda11 folder",
-                SETUP_GPU,
-            )
-        )
+        lacks = "bin/nvcc, which MindSpore asks for the CUDA version, is missing in the environment's cuda11 folder"
+        found.append((lacks, SETUP_GPU))
     onnxruntime = importlib.util.find_spec("onnxruntime")
     for folder in onnxruntime.submodule_search_locations if onnxruntime else ():
         provider = Path(folder, "capi/libonnxruntime_providers_cuda.so")
@@ -105,21 +106,15 @@ def ascend(root="/usr/local/Ascend", dev="/dev"):
     home = os.environ.get("ASCEND_HOME_PATH")
     if not home:
         scripts = sorted(Path(root).glob("*/set_env.sh"))
-        what = f"CANN is in {root}, its environment is not set" if scripts else f"CANN (none in {root})"
-        found.append(
-            (what, f"source {scripts[0]}" if scripts else "install CANN's toolkit and kernels: docs/ascend.md, step 2")
-        )
-        return found
+        if scripts:
+            return [*found, (f"CANN is in {root}, its environment is not set", f"source {scripts[0]}")]
+        return [*found, (f"CANN (none in {root})", "install CANN's toolkit and kernels: docs/ascend.md, step 2")]
     table = cann_versions()
     cann = next(filter(None, map(_version, sorted(Path(home).glob("compiler/version.info")))), "")
     fits = ".".join(re.findall(r"\d+", cann)[:2]) in table
     mend = f"install CANN {table[-1]}: docs/ascend.md, step 2"
-    found.append(
-        (
-            f"CANN {cann or '(no compiler/version.info)'} in {home}; MindSpore's table: {', '.join(table)}",
-            "" if fits else mend,
-        )
-    )
+    what = f"CANN {cann or '(no compiler/version.info)'} in {home}; MindSpore's table: {', '.join(table)}"
+    found.append((what, "" if fits else mend))
     hccl = list(Path(home).glob("lib64/libhccl.so")) + list(Path(home).glob("*/lib64/libhccl.so"))
     found.append((f"HCCL, which joins several devices ({home}/lib64/libhccl.so)", "" if hccl else mend))
     plugin = machine.mindspore_folder() / "lib/plugin/libmindspore_ascend.so.2"
@@ -148,11 +143,8 @@ def _package(name):
 
 
 def _one_onnxruntime(gpu=False):
-    there = {
-        d.name: d.version
-        for d in importlib.metadata.distributions()
-        if re.fullmatch(r"onnxruntime(-\w+)?", d.name or "")
-    }
+    all_here = importlib.metadata.distributions()
+    there = {d.name: d.version for d in all_here if re.fullmatch(r"onnxruntime(-\w+)?", d.name or "")}
     packages = " and ".join(f"{name} {version}" for name, version in sorted(there.items())) or "none"
     mend = SETUP_GPU if gpu or "onnxruntime-gpu" in there else "make setup DEVICE=cpu"
     if len(there) > 1:
@@ -165,9 +157,8 @@ def _one_onnxruntime(gpu=False):
 def _libraries(what, library, folder, mend=SETUP_GPU):
     """Findings about the libraries that `library` needs; the driver's is reported on its own."""
     if not library.is_file():
-        return [
-            (f"{what} ({library.name}) is not in this wheel", "use Linux on x86-64, for which PyPI's wheel holds it")
-        ]
+        mend = "use Linux on x86-64, for which PyPI's wheel holds it"
+        return [(f"{what} ({library.name}) is not in this wheel", mend)]
     missing = cuda.unresolved(library, folder)
     wheels = [name for name in missing if name != cuda.DRIVER]
     if not wheels:
@@ -204,9 +195,8 @@ def _starts(target):
     if done.returncode == 0:
         return f"MindSpore adds 1 and 1 on {target}", ""
     said = done.stderr.rpartition("Error:")[2]
-    return f"MindSpore does not start on {target}: {first_sentence(said)}", message_for(
-        said
-    ) or "see docs/gpu.md, docs/ascend.md"
+    what = f"MindSpore does not start on {target}: {first_sentence(said)}"
+    return what, message_for(said) or "see docs/gpu.md, docs/ascend.md"
 
 
 if __name__ == "__main__":

@@ -2,24 +2,29 @@
 measures it anew.
 
 PICTURES is a folder of files named WNID_anything.JPEG, all of ImageNet's classes. Measuring sends them through the
-pretrained weights that a package index has, in MindSpore and in PyTorch, and keeps the figures in docs/family.json;
+pretrained weights that a package index has, in MindSpore and in PyTorch, and keeps the figures in bench/family.json;
 needs `make test-peers`' packages.
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
-import yaml
+import numpy as np
 
-ROOT = Path(__file__).parents[1]
 from effnet import errors
-from effnet.arch import layers as info
+from effnet.arch import layers
 from effnet.arch.family import VARIANTS
 from effnet.errors import InputError
 from effnet.files import whole, write_json
+from effnet.weights import pretrained
 
-PAGE, MEASURED = ROOT / "docs/family.md", ROOT / "docs/family.json"
+ROOT = Path(__file__).parents[1]
+PAGE, MEASURED = ROOT / "docs/family.md", ROOT / "bench/family.json"
+HEAD = """\
+| variant | pixels | parameters | MACs | weights | published top-1 | top-1 here \
+| largest logit difference to PyTorch, equal top-1 |
+|---|---|---|---|---|---|---|---|"""
 MARK = "<!-- table -->"
 
 
@@ -27,11 +32,8 @@ def measure(folder):
     """{name: {"top1": share, "images": n, "largest_difference": of logits, "equal_top1": share}} of the weights that
     come as packages.
     """
-    import numpy as np
-
-    from effnet.cli import predict
+    from effnet.cli import predict  # the table alone needs neither MindSpore nor PyTorch
     from effnet.network import checkpoint
-    from effnet.weights import pretrained
     from tests.peers import lite
 
     files = sorted(Path(folder).glob("*.JPEG"))
@@ -43,7 +45,7 @@ def measure(folder):
             continue
         weights, meta = pretrained.load(name, ROOT / "data/raw/weights")
         path = ROOT / f"models/pretrained/{name}.ckpt"
-        checkpoint.save_model(path, weights, meta)
+        checkpoint.save(path, weights, meta)
         model, _, _ = predict.load(path)
         look = predict.preset(meta, meta["crop"])
         images = np.stack([look(file.read_bytes()) for file in files])
@@ -60,35 +62,28 @@ def measure(folder):
 
 
 def table():
-    measured = json.loads(MEASURED.read_text())
-    sources = {
-        name: row
-        for name, row in yaml.safe_load((ROOT / "effnet/weights.yaml").read_text()).items()
-        if not name.startswith(".")
-    }
-    lines = [
-        "| variant | pixels | parameters | MACs | weights | published top-1 | top-1 here | largest logit difference to PyTorch, equal top-1 |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    measured, sources, lines = json.loads(MEASURED.read_text()), pretrained.sources(), [HEAD]
     for variant in VARIANTS:
         if variant == "efficientnet_toy":
             continue
         size = VARIANTS[variant].image_size
-        parameters, macs = info.totals(variant)
+        parameters, macs = layers.totals(variant)
         about = f"| {variant} | {size} | {parameters:,} | {macs / 1e9:.2f} G |"
         for name in [name for name, row in sources.items() if row["variant"] == variant] or [""]:
             row, figures = sources.get(name, {}), measured.get(name)
             here = f"{figures['top1']:.0%} of {figures['images']}" if figures else "not run here"
             parity = f"{figures['largest_difference']:.1e}, {figures['equal_top1']:.0%}" if figures else ""
-            lines.append(
-                f"{about} {name and f'`{name}`'} | {row.get('top1', '')} | {here if name else ''} | {parity} |"
-            )
+            cells = (name and f"`{name}`", row.get("top1", ""), here if name else "", parity)
+            lines.append(f"{about} {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
 def main():
-    if len(sys.argv) > 1:
-        write_json(MEASURED, measure(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", nargs="?", help="folder of ImageNet pictures to measure with")
+    folder = parser.parse_args().pictures
+    if folder:
+        write_json(MEASURED, measure(folder))
     before, _, after = PAGE.read_text().split(MARK)
     with whole(PAGE, "w") as file:
         file.write(f"{before}{MARK}\n{table()}\n{MARK}{after}")

@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from effnet import errors, recipe
+from effnet.files import digest
 from effnet.network import checkpoint
 from effnet.weights import pretrained
 from tools.repo import opened, sentence
@@ -52,16 +53,18 @@ def _accuracy(repo, output):
         if str(dep) == str(output)
     ]
     earlier = "" if output.hash_info in read else f"; of an earlier model, `dvc repro {stage}` measures this one"
-    return f"top-1 {found['top1']:.2%} ({found['top1_low']:.2%} - {found['top1_high']:.2%}) of {found['images']:,} pictures, by stage {stage}{earlier}"
+    interval = f"{found['top1_low']:.2%} - {found['top1_high']:.2%}"
+    return f"top-1 {found['top1']:.2%} ({interval}) of {found['images']:,} pictures, by stage {stage}{earlier}"
 
 
 def _origin(path, params):
     found = _json(f"metrics/provenance/{MEASURED_BY[path]}.json")
     if not found:
         return "recipe and data: not recorded"
-    same = "params.yaml's" if found["recipe"] == recipe.digest(params) else "not that of params.yaml now"
-    edited = " with uncommitted edits" if found["edited"] else ""
-    return f"recipe {found['recipe'][:12]} ({same}), data {found['data'][:12]}, code {(found['revision'] or 'without git')[:12]}{edited}"
+    now = digest(recipe.training_values(params))
+    same = "params.yaml's" if found["recipe"] == now else "not that of params.yaml now"
+    code = (found["revision"] or "without git")[:12] + (" with uncommitted edits" if found["edited"] else "")
+    return f"recipe {found['recipe'][:12]} ({same}), data {found['data'][:12]}, code {code}"
 
 
 def _licence(start):
@@ -69,11 +72,9 @@ def _licence(start):
     if not start:
         return f"{LICENCE}, trained here from random weights"
     row = pretrained.sources().get(start)
-    return (
-        f"{row['licence']}, fine-tuned here from {start}"
-        if row
-        else f"that of {start}, from which it was fine-tuned here"
-    )
+    if row:
+        return f"{row['licence']}, fine-tuned here from {start}"
+    return f"that of {start}, from which it was fine-tuned here"
 
 
 def _places(output, remote):

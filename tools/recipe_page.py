@@ -1,38 +1,36 @@
 """Rewrite docs/recipe.md, every recipe parameter with its type and bounds, from the schema in effnet/recipe.py:
-
 `python -m tools.recipe_page`.
 """
 
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
 from effnet import errors, recipe
 from effnet.files import whole
 
+ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/recipe.md"
 HEAD = """# Every recipe parameter
 
-A recipe is one complete YAML file; `params.yaml` is the one in force, `recipes/` holds ready ones. A missing key is an error as much as an
-unknown one, and every value is checked against the types and bounds below before anything runs. This page is written by
-`python -m tools.recipe_page` from `effnet/recipe.py`; the values are those of `recipes/digits.yaml` and `recipes/ascend8.yaml`.
+A recipe is one complete YAML file; `params.yaml` is the one in force, `recipes/` holds ready ones. A missing key is an
+error as much as an unknown one, and every value is checked against the types and bounds below before anything runs.
+Keys marked * decide no byte of any output: changing them runs no stage again. This page is written by
+`python -m tools.recipe_page` from `effnet/recipe.py`; the values are those of `recipes/digits.yaml` and
+`recipes/ascend8.yaml`.
 """
+TABLE = "| key | type | meaning | digits | ascend8 |\n|---|---|---|---|---|\n"
 BOUNDS = {"minimum": ">= {}", "exclusiveMinimum": "> {}", "maximum": "<= {}", "exclusiveMaximum": "< {}"}
 
 
 def page():
-    schema, examples = (
-        recipe.Recipe.model_json_schema(),
-        [recipe.load(ROOT / f"recipes/{name}.yaml") for name in ("digits", "ascend8")],
-    )
-    parts = [HEAD]
+    schema, parts = recipe.Recipe.model_json_schema(), [HEAD]
+    examples = [recipe.load(ROOT / f"recipes/{name}.yaml") for name in ("digits", "ascend8")]
     for section, reference in schema["properties"].items():
         definition = schema["$defs"][reference["$ref"].split("/")[-1]]
-        parts.append(
-            f"\n## {section}\n{definition['description']}\n\n| key | type | meaning | digits | ascend8 |\n|---|---|---|---|---|\n"
-        )
+        parts.append(f"\n## {section}\n{definition['description']}\n\n{TABLE}")
         for key, field in definition["properties"].items():
+            name = f"`{key}`" if field.get("decides", True) else f"`{key}` *"
             values = [shown(getattr(getattr(example, section), key)) for example in examples]
-            parts.append(f"| `{key}` | {kind(field)} | {field.get('description', '')} | {values[0]} | {values[1]} |\n")
+            parts.append(f"| {' | '.join((name, kind(field), field['description'], *values))} |\n")
     return "".join(parts)
 
 
@@ -48,13 +46,12 @@ def kind(field):
 
 
 def shown(value):
+    """A value as YAML writes it."""
     if isinstance(value, tuple):
         return "[" + ", ".join(map(shown, value)) + "]"
-    return (
-        {True: "true", False: "false", "": '""'}.get(value, str(value))
-        if isinstance(value, (bool, str))
-        else f"{value:g}"
-    )
+    if isinstance(value, bool):
+        return str(value).lower()
+    return (value or '""') if isinstance(value, str) else f"{value:g}"
 
 
 def main():

@@ -60,12 +60,11 @@ def options(url, endpoint, key, environ):
     if (endpoint and parts.scheme != "s3") or (key and parts.scheme != "ssh"):
         raise InputError(f"URL={url}: ENDPOINT goes with s3://, KEY with ssh://")
     if parts.scheme in ("", "file"):
-        return {"url": os.path.abspath(parts.path) if os.path.isabs(parts.path) else _RelPath(parts.path)}, {}
+        return {"url": os.path.abspath(parts.path) if os.path.isabs(parts.path) else _relative(parts.path)}, {}
     public, secret = {"url": url}, {}
     if parts.password is not None:
-        public["url"] = urlunsplit(
-            parts._replace(netloc=parts.netloc.replace(f":{parts.netloc.split('@')[0].split(':', 1)[1]}@", "@"))
-        )
+        account, _, place = parts.netloc.rpartition("@")
+        public["url"] = urlunsplit(parts._replace(netloc=f"{account.split(':')[0]}@{place}"))
         secret["password"] = unquote(parts.password)
     if endpoint:
         public["endpointurl"] = endpoint
@@ -76,7 +75,7 @@ def options(url, endpoint, key, environ):
     return public, secret
 
 
-def _RelPath(path):
+def _relative(path):
     from dvc.config_schema import RelPath  # written relative to .dvc/, so that it holds in every clone
 
     return RelPath(path)

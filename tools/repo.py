@@ -1,4 +1,4 @@
-"""The DVC repository of this folder, with each of DVC's errors said in one sentence. Used by the other scripts here."""
+"""The DVC repository of this folder, with each of DVC's errors said in one sentence. Used by the other tools here."""
 
 import contextlib
 import logging
@@ -16,9 +16,20 @@ NO_REMOTE = (
     "`make remote` alone takes the folder ../effnet-remote"
 )
 HINTS = {
-    "credentials": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, your AWS profile, or SSH user and key (docs/remotes.md)",
+    "credentials": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, your AWS profile, or SSH user and key "
+    "(docs/remotes.md)",
     "unreachable": "check address and network; work on the pipeline goes on without it",
     "absent": "the bucket or folder does not exist; check the address, or make the bucket first",
+}
+# exceptions by their class, or a class above it: DVC's file systems bring their own, which need not be installed
+DENIED = {"PermissionError", "PermissionDenied", "NoCredentialsError", "PartialCredentialsError", "KeyImportError"}
+UNREACHABLE = {
+    "EndpointConnectionError",
+    "ConnectTimeoutError",
+    "ConnectionError",
+    "ConnectionLost",
+    "ClientConnectorError",
+    "TimeoutError",
 }
 
 
@@ -29,8 +40,8 @@ def opened():
         raise InputError(f"{Path.cwd()}: not this project's folder (no .dvc in it); run this at its root")
     if git("rev-parse", "--git-dir") is None:
         raise InputError(
-            "this folder is not a git repository (an unpacked archive?), and DVC keeps its records in git; clone the project, "
-            "or run `git init && git add -A && git commit -m start`"
+            "this folder is not a git repository (an unpacked archive?), and DVC keeps its records in git; "
+            "clone the project, or run `git init && git add -A && git commit -m start`"
         )
     from dvc.repo import Repo
 
@@ -54,15 +65,13 @@ def opened():
 def require_revision(name):
     """Refuse, with what to do about it, a revision that git does not know."""
     if git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") is None:
-        why = (
-            "; this clone is shallow: `git fetch --unshallow` brings the rest"
-            if git("rev-parse", "--is-shallow-repository") == "true"
-            else ""
+        shallow = git("rev-parse", "--is-shallow-repository") == "true"
+        advice = (
+            "this clone is shallow: `git fetch --unshallow` brings the rest"
+            if shallow
+            else "`git branch -a` and `dvc exp show` list what there is"
         )
-        raise InputError(
-            f"no commit, branch or tag '{name}' here"
-            + (why or "; `git branch -a` and `dvc exp show` list what there is")
-        )
+        raise InputError(f"no commit, branch or tag '{name}' here; {advice}")
 
 
 def sentence(error, url):
@@ -75,29 +84,13 @@ def sentence(error, url):
     if "NoRemoteError" in names:
         return NO_REMOTE
     if "LockError" in names:
-        holder = next((line.strip() for line in str(error).splitlines() if "PID" in line), "")
-        return f"another DVC command is at work in this folder{f' {holder}' if holder else ''}; wait for its end or stop it"
-    if names & {
-        "PermissionError",
-        "PermissionDenied",
-        "NoCredentialsError",
-        "PartialCredentialsError",
-        "KeyImportError",
-    }:
-        local = (
-            isinstance(error, PermissionError)
-            and error.filename
-            and os.path.exists(os.path.dirname(str(error.filename)) or ".")
-        )
+        holder = next((f" {line.strip()}" for line in str(error).splitlines() if "PID" in line), "")
+        return f"another DVC command is at work in this folder{holder}; wait for its end or stop it"
+    if names & DENIED:
+        file = error.filename if isinstance(error, PermissionError) else None
+        local = file and os.path.exists(os.path.dirname(str(file)) or ".")
         return f"{url}: access denied ({first}); {'check who owns that folder' if local else HINTS['credentials']}"
-    if names & {
-        "EndpointConnectionError",
-        "ConnectTimeoutError",
-        "ConnectionError",
-        "ConnectionLost",
-        "ClientConnectorError",
-        "TimeoutError",
-    } or any(isinstance(e, socket.gaierror) for e in chain):
+    if names & UNREACHABLE or any(isinstance(e, socket.gaierror) for e in chain):
         return f"{url}: the remote cannot be reached ({first}); {HINTS['unreachable']}"
     if "NoSuchBucket" in str(error) or names & {"FileNotFoundError", "NotADirectoryError", "SFTPNoSuchFile"}:
         return f"{url}: {HINTS['absent']} ({first})"

@@ -14,9 +14,11 @@ from tools import charts
 from tools import facts as facts_of
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem; color: #1b1f24; background: #fff }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem }
+body { color: #1b1f24; background: #fff }
 h1 { line-height: 1.2 } h2 { margin-top: 2.5rem }
-.wide { overflow-x: auto } table { border-collapse: collapse } th, td { padding: .3rem .8rem .3rem 0; text-align: left; border-bottom: 1px solid #d8dee4; white-space: nowrap }
+.wide { overflow-x: auto } table { border-collapse: collapse }
+th, td { padding: .3rem .8rem .3rem 0; text-align: left; border-bottom: 1px solid #d8dee4; white-space: nowrap }
 td { font-variant-numeric: tabular-nums }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.5rem }
 figure { margin: 0 } figcaption { font-weight: 600 } svg, img { width: 100%; height: auto } img { max-width: 50rem }
@@ -46,17 +48,8 @@ def results(facts):
     rows = []
     for name, found in facts["metrics"].items():
         interval = f"{found['top1_low']:.2%} - {found['top1_high']:.2%}"
-        loss = f"{found['loss']:.4f}"
-        rows.append(
-            [
-                facts_of.RUNTIMES[name],
-                f"{found['top1']:.2%}",
-                interval,
-                f"{found['top5']:.2%}",
-                loss,
-                f"{found['images']:,}",
-            ]
-        )
+        figures = [f"{found['top1']:.2%}", interval, f"{found['top5']:.2%}", f"{found['loss']:.4f}"]
+        rows.append([facts_of.RUNTIMES[name], *figures, f"{found['images']:,}"])
     return ["runtime", "top-1", "95% interval", "top-5", "loss", "pictures"], rows
 
 
@@ -67,25 +60,14 @@ def origin(facts):
         device = found["device"]
         revision = (found["revision"] or "no git")[:10] + (" with edits" if found["edited"] else "")
         where = f"{device['number']} x {device['target']} ({device['cpu']}, {device['cores']} cores)"
-        rows.append(
-            [
-                name,
-                revision,
-                found["recipe"][:10],
-                found["data"][:10],
-                where,
-                f"{found['seconds']:,}",
-                f"{found['images_per_second']:,}",
-            ]
-        )
+        speed = [f"{found['seconds']:,}", f"{found['images_per_second']:,}"]
+        rows.append([name, revision, found["recipe"][:10], found["data"][:10], where, *speed])
     return ["stage", "code", "recipe", "data", "device", "seconds", "images/s"], rows
 
 
 def versions(facts):
-    return ", ".join(
-        f"{name} {version}"
-        for name, version in next(iter(facts["provenance"].values()), {"versions": {}})["versions"].items()
-    )
+    first = next(iter(facts["provenance"].values()), {"versions": {}})
+    return ", ".join(f"{name} {version}" for name, version in first["versions"].items())
 
 
 def page(facts):
@@ -135,25 +117,29 @@ def card(facts):
     """The model card: Markdown with the sections of Mitchell et al. 2019, https://arxiv.org/abs/1810.03993."""
     params, model = facts["recipe"], facts["model"] or {}
     classes = [row["class"] for row in facts["per_class"]]
-    worst = sorted((row for row in facts["per_class"] if row["top1"]), key=lambda row: float(row["top1"]))[:5]
+    ranked = sorted((row for row in facts["per_class"] if row["top1"]), key=lambda row: float(row["top1"]))
+    worst = "; ".join(f"{row['class']} {float(row['top1']):.1%}" for row in ranked[:5])
     named = ", ".join(classes[:10]) + (f" and {len(classes) - 10} more" if len(classes) > 10 else "")
-    evaluate, augment = params.evaluate, params.augment
+    evaluate, augment, train = params.evaluate, params.augment, params.train
+    resized = f"resized to a shorter side of {evaluate.resize} ({evaluate.interpolation}), centre crop {evaluate.crop}"
+    normalised = f"(x - {list(augment.mean)}) / {list(augment.std)}"
     return f"""# {title(facts)}
 
 ## Model
 - Network: {params.model.variant}, {params.model.class_num} classes ({named})
 - Weights: {model.get("source", "see `make models`")}
-- Input: pictures resized to a shorter side of {evaluate.resize} ({evaluate.interpolation}), centre crop {evaluate.crop}, (x - {list(augment.mean)}) / {list(augment.std)}
+- Input: pictures {resized}, {normalised}
 - Files: `models/effnet.ckpt`, `models/effnet.onnx` (input `image`, output `logits`), `models/effnet.mindir`
 
 ## Training
 - Data: `{params.data.source}`, digest {facts["provenance"].get("evaluate", {}).get("data", "unknown")[:16]}
-- Recipe: {params.train.epoch_size} epochs, batch {params.data.batch_size}, {params.train.opt}, seed {params.train.seed}; all of it in `params.yaml`
+- Recipe: {train.epoch_size} epochs, batch {params.data.batch_size}, {train.opt}, seed {train.seed}; all of it
+  in `params.yaml`
 
 ## Evaluation
 {markdown(*results(facts))}
 
-Expected calibration error {facts_of.calibration_error(facts["calibration"]):.3f}. Weakest classes: {"; ".join(f"{row['class']} {float(row['top1']):.1%}" for row in worst)}.
+Expected calibration error {facts_of.calibration_error(facts["calibration"]):.3f}. Weakest classes: {worst}.
 
 ## Where these numbers come from
 {markdown(*origin(facts))}
@@ -161,8 +147,8 @@ Expected calibration error {facts_of.calibration_error(facts["calibration"]):.3f
 {versions(facts)}
 
 ## Limits
-Measured on the validation pictures of `{params.data.source}` alone. Pictures of other kinds get one of the {len(classes)} classes all the same,
-and the confidence says nothing about them.
+Measured on the validation pictures of `{params.data.source}` alone. Pictures of other kinds get one of the
+{len(classes)} classes all the same, and the confidence says nothing about them.
 """
 
 

@@ -1,5 +1,5 @@
-"""Make everything again from raw data and compare with the committed metrics: `python -m tools.reproduce [--keep
-FOLDER]`
+"""Make everything again from raw data and compare with the committed metrics:
+`python -m tools.reproduce [--keep FOLDER]`.
 
 Clones the last commit into a temporary folder with an empty DVC cache and runs `dvc repro` there: no output of an
 earlier run is used. Raw data (data/raw, data/pictures) is the folder's own. Exit code 0: every metrics file is equal;
@@ -40,7 +40,7 @@ def main():
             if Path(name).exists():
                 (folder / name).symlink_to(Path(name).resolve())
         (folder / "dvc.lock").unlink(missing_ok=True)  # what stands in it is what is to be shown
-        verify.run([sys.executable, "-m", "dvc", "repro"], folder, code=folder)
+        verify.run(["-m", "dvc", "repro"], folder, code=folder)
         return verify.compare(folder)
     finally:
         if not keep:

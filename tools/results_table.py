@@ -18,18 +18,14 @@ RUNTIMES = {
 
 def table():
     params = recipe.load(ROOT / "params.yaml")
-    lines = [
-        f"| {params.model.variant} at {params.evaluate.crop} px on `{params.data.source}` | top-1 | 95% interval | top-5 | loss | images |",
-        "|---|---|---|---|---|---|",
-    ]
+    what = f"{params.model.variant} at {params.evaluate.crop} px on `{params.data.source}`"
+    lines = [f"| {what} | top-1 | 95% interval | top-5 | loss | images |", "|---|---|---|---|---|---|"]
     for name, runtime in RUNTIMES.items():
         path = ROOT / "metrics" / f"{name}.json"
         m = json.loads(path.read_text()) if path.exists() else {}
         if m:  # a kind that the recipe does not ask for leaves an empty file
-            interval = f"{100 * m['top1_low']:.2f} - {100 * m['top1_high']:.2f}"
-            lines.append(
-                f"| {runtime} | {100 * m['top1']:.2f} | {interval} | {100 * m['top5']:.2f} | {m['loss']:.4f} | {m['images']:,} |"
-            )
+            top1, low, high, top5 = (f"{100 * m[key]:.2f}" for key in ("top1", "top1_low", "top1_high", "top5"))
+            lines.append(f"| {runtime} | {top1} | {low} - {high} | {top5} | {m['loss']:.4f} | {m['images']:,} |")
     return "\n".join(lines)
 
 

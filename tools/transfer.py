@@ -1,5 +1,5 @@
-"""Bring the data and models of this commit from the remote or send them there: `python -m tools.transfer pull|push
-[FILE ...]`.
+"""Bring the data and models of this commit from the remote, or send them there:
+`python -m tools.transfer pull|push [FILE ...]`.
 
 What `dvc pull` and `dvc push` do, with their checks first and their errors in one sentence.
 """
@@ -39,9 +39,8 @@ def pull(repo, outputs, files, force):
                 raise  # a DownloadError names no file: the check below does
     absent = _named(outputs, repo.cloud.get_remote_odb)
     if absent:
-        raise InputError(
-            f"missing in the remote: {absent}; run `make push` where they were made, or `dvc repro` to make them anew"
-        )
+        advice = "run `make push` where they were made, or `dvc repro` to make them anew"
+        raise InputError(f"missing in the remote: {absent}; {advice}")
     changed = _changed(outputs)
     lost = [str(out) for out in changed if not force and not out.cache.exists(out.get_hash().value)]
     if lost:
@@ -57,8 +56,8 @@ def push(repo, outputs, files, force):
     changed = [str(out) for out in _changed(outputs)]
     if changed and not force:
         raise InputError(
-            f"{', '.join(changed)} is not what dvc.lock records; `dvc repro` or `dvc commit` records it, `dvc checkout` restores it "
-            "(FORCE=1 sends what is recorded)"
+            f"{', '.join(changed)} is not what dvc.lock records; `dvc repro` or `dvc commit` records it, "
+            "`dvc checkout` restores it (FORCE=1 sends what is recorded)"
         )
     absent = _named(outputs)
     if absent:
@@ -69,7 +68,8 @@ def push(repo, outputs, files, force):
     print(f"{repo.push(files or None)} files sent to {url}")
     if git("status", "--porcelain", "--", "dvc.lock", "dvc.yaml", "params.yaml", "metrics", ".dvc/config"):
         print(
-            "note: dvc.lock, metrics or recipe are not committed yet: other clones find the files only through `git commit` and `git push`"
+            "note: dvc.lock, metrics or recipe are not committed yet: "
+            "other clones find the files only through `git commit` and `git push`"
         )
     elif git("symbolic-ref", "--quiet", "HEAD") is None:
         print("note: HEAD is detached, commits made here are on no branch; `git switch -c NAME` makes one")
@@ -125,13 +125,12 @@ def _changed(outputs):
 
 def _refuse_secrets(repo):
     for name, options in repo.config.load_one("repo").get("remote", {}).items():
-        found = sorted(SECRETS & options.keys()) + (
-            ["password in url"] if urlsplit(options.get("url", "")).password else []
-        )
+        found = sorted(SECRETS & options.keys())
+        found += ["password in url"] if urlsplit(options.get("url", "")).password else []
         if found:
             raise InputError(
-                f".dvc/config: remote '{name}' holds {', '.join(found)}, and git would publish it; set the remote again with `make remote` "
-                "and renew that secret if it was ever pushed"
+                f".dvc/config: remote '{name}' holds {', '.join(found)}, and git would publish it; "
+                "set the remote again with `make remote` and renew that secret if it was ever pushed"
             )
 
 

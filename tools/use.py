@@ -29,7 +29,8 @@ def main():
         return 0
     if not args.force and now is not None and now not in recipes.values() and now != _committed():
         raise InputError(
-            "params.yaml has edits that are neither committed nor one of recipes/; commit them, or lose them with FORCE=1"
+            "params.yaml has edits that are neither committed nor one of recipes/; "
+            "commit them, or lose them with FORCE=1"
         )
     with whole(PARAMS) as file:
         file.write(recipes[args.name])

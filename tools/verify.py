@@ -34,7 +34,7 @@ def main():
             target.symlink_to(Path(name).resolve())
         for stage, model in STAGES.items():
             if Path(model).exists() and committed(stage):
-                run([sys.executable, ROOT / f"stages/{stage}.py"], folder)
+                run(["-m", f"stages.{stage}"], folder)
             elif committed(stage):
                 print(f"metrics/{stage}.json: not verified, {model} is not here (`make pull FILES={model}`)")
         return compare(folder)
@@ -45,19 +45,14 @@ def compare(folder):
     equal = True
     for path in sorted(Path(folder, "metrics").glob("*.json")):
         then, now = committed(path.stem), json.loads(path.read_text())
-        if (
-            path.stem == "train" or then is None or then == now == {}
-        ):  # the training's holds its speed; {}: not asked for
+        if path.stem == "train" or then is None or then == now == {}:  # train.json holds its speed; {}: not asked for
             continue
-        differences = [
-            f"{key}: committed {then.get(key)}, now {now.get(key)}"
-            for key in {**then, **now}
-            if then.get(key) != now.get(key)
-        ]
-        print(f"metrics/{path.name}: {'equal' if not differences else 'DIFFERENT'}")
-        if differences:
+        pairs = {key: (then.get(key), now.get(key)) for key in {**then, **now}}
+        lines = [f"  {key}: committed {old}, now {new}" for key, (old, new) in pairs.items() if old != new]
+        print(f"metrics/{path.name}: {'DIFFERENT' if lines else 'equal'}", *lines, sep="\n")
+        if lines:
             equal = False
-            print("".join(f"  {line}\n" for line in differences) + f"  why that can be: {reasons(path.stem, folder)}")
+            print(f"  why that can be: {reasons(path.stem, folder)}")
     return 0 if equal else 1
 
 
@@ -69,22 +64,18 @@ def reasons(name, folder):
         return "no provenance is kept beside those numbers"
     then, now = json.loads(text), json.loads(path.read_text())
     found = [f"another {what}" for what in ("recipe", "data", "model") if then[what] != now[what]]
-    found += [
-        f"{key} was {then['device'].get(key)}, is {now['device'][key]}"
-        for key in now["device"]
-        if then["device"].get(key) != now["device"][key]
-    ]
-    found += [
-        f"{name} was {then['versions'].get(name)}, is {v}"
-        for name, v in now["versions"].items()
-        if then["versions"].get(name) != v
-    ]
+    for part in ("device", "versions"):
+        for key, value in now[part].items():
+            if then[part].get(key) != value:
+                found.append(f"{key} was {then[part].get(key)}, is {value}")
     if then["edited"]:
         found.append(f"it was measured with uncommitted edits of {', '.join(then['edited'][:3])}")
-    return (
-        "; ".join(found)
-        or "nothing on record: same model, data, device and versions, so the committed file was edited or the code changed"
-    )
+    if not found:
+        found.append(
+            "nothing on record: same model, data, device and versions, "
+            "so the committed file was edited or the code changed"
+        )
+    return "; ".join(found)
 
 
 def committed(stage):
@@ -96,25 +87,26 @@ def committed(stage):
 def require_numbers():
     if not committed("evaluate"):
         raise InputError(
-            "metrics/evaluate.json was never committed here; run `make demo` or `make repro`, then commit metrics and dvc.lock"
+            "metrics/evaluate.json was never committed here; "
+            "run `make demo` or `make repro`, then commit metrics and dvc.lock"
         )
 
 
-def run(command, folder, code=ROOT):
+def run(arguments, folder, code=ROOT):
+    """Run Python with these arguments in `folder`, on the project in `code`."""
     env = os.environ | {"PYTHONPATH": str(code)}
-    if subprocess.run([str(word) for word in command], cwd=folder, env=env).returncode:
-        raise InputError(f"{' '.join(str(word) for word in command[1:])} failed, see above; nothing was compared")
+    if subprocess.run([sys.executable, *arguments], cwd=folder, env=env).returncode:
+        raise InputError(f"python {' '.join(arguments)} failed, see above; nothing was compared")
 
 
 def _refuse_edits(repo):
-    """The committed numbers are of the committed recipe, code, data and model: with others there is nothing to
-    verify.
-    """
+    """The committed numbers are of the committed recipe, code, data and model: with others nothing can be verified."""
     require_numbers()
     edited = provenance.git_state()["edited"]
     if edited:
         raise InputError(
-            f"uncommitted edits: {', '.join(edited[:5])}; commit or stash them first, the committed metrics are not theirs"
+            f"uncommitted edits: {', '.join(edited[:5])}; "
+            "commit or stash them first, the committed metrics are not theirs"
         )
     recorded = json.loads(git("show", "HEAD:metrics/provenance/evaluate.json") or "{}").get("model")
     if not Path("models/effnet.ckpt").exists() or not Path("data/prepared").exists():
@@ -123,18 +115,13 @@ def _refuse_edits(repo):
         )
     if recorded and sha256("models/effnet.ckpt") != recorded:
         raise InputError(
-            "models/effnet.ckpt is not the model that the committed metrics are of; `dvc checkout` or `make pull` brings it back, "
-            "or commit this one's metrics and dvc.lock"
+            "models/effnet.ckpt is not the model that the committed metrics are of; "
+            "`dvc checkout` or `make pull` brings it back, or commit this one's metrics and dvc.lock"
         )
-    changed = [
-        str(out)
-        for out in repo.index.outs
-        if str(out) in READ and out.hash_info and out.exists and out.changed_checksum()
-    ]
+    outs = [out for out in repo.index.outs if str(out) in READ and out.hash_info and out.exists]
+    changed = ", ".join(str(out) for out in outs if out.changed_checksum())
     if changed:
-        raise InputError(
-            f"{', '.join(changed)} is not what dvc.lock records; `dvc checkout` or `make pull` brings it back"
-        )
+        raise InputError(f"{changed} is not what dvc.lock records; `dvc checkout` or `make pull` brings it back")
 
 
 if __name__ == "__main__":

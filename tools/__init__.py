@@ -1,0 +1,1 @@
+"""What people run besides the pipeline's stages; the Makefile names each."""
