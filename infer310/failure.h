@@ -11,7 +11,8 @@ enum ExitCode { kDone = 0, kUnexpected = 1, kBadInput = 2, kNoDevice = 3, kBadPi
 
 // What ends the program: one sentence for people, an exit code for scripts.
 struct Failure : std::runtime_error {
-  explicit Failure(const std::string &sentence, ExitCode exit_code = kBadInput) : std::runtime_error(sentence), code(exit_code) {}
+  explicit Failure(const std::string &sentence, ExitCode exit_code = kBadInput)
+      : std::runtime_error(sentence), code(exit_code) {}
   ExitCode code;
 };
 

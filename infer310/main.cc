@@ -2,7 +2,8 @@
 //
 //   effnet310 --device=cpu --model effnet.mindir --meta effnet.json --input FOLDER --json answers.json
 //
-// Exit codes: 0 done; 1 unexpected; 2 bad input; 3 the device or its software is absent; 4 done, but some pictures could not be read.
+// Exit codes: 0 done; 1 unexpected; 2 bad input; 3 the device or its software is absent; 4 done, but some pictures
+// could not be read.
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,15 +34,18 @@ struct Batch {
 };
 
 // Prepares the pictures from `first` on, in `threads` threads.
-static Batch PrepareBatch(const std::vector<std::string> &paths, size_t first, size_t batch, const Meta &meta, size_t threads) {
+static Batch PrepareBatch(const std::vector<std::string> &paths, size_t first, size_t batch, const Meta &meta,
+                          size_t threads) {
   const size_t count = std::min(batch, paths.size() - first);
   const size_t size = 3 * static_cast<size_t>(meta.height) * static_cast<size_t>(meta.width);
   Batch result{std::vector<float>(batch * size), std::vector<Prepared>(count)};
   auto work = [&](size_t start) {
-    for (size_t i = start; i < count; i += threads) result.prepared[i] = Prepare(paths[first + i], meta, &result.input[i * size]);
+    for (size_t i = start; i < count; i += threads)
+      result.prepared[i] = Prepare(paths[first + i], meta, &result.input[i * size]);
   };
   std::vector<std::future<void>> workers;
-  for (size_t start = 1; start < std::min(threads, count); start++) workers.push_back(std::async(std::launch::async, work, start));
+  for (size_t start = 1; start < std::min(threads, count); start++)
+    workers.push_back(std::async(std::launch::async, work, start));
   work(0);
   for (auto &worker : workers) worker.get();
   return result;
@@ -53,17 +57,21 @@ static void Progress(size_t done, size_t total, Clock::time_point start) {
   if (elapsed - last < 10) return;
   last = elapsed;
   const double rate = static_cast<double>(done) / elapsed;
-  std::fprintf(stderr, "%zu of %zu pictures, %.1f images/s, %.0f s left\n", done, total, rate, static_cast<double>(total - done) / rate);
+  std::fprintf(stderr, "%zu of %zu pictures, %.1f images/s, %.0f s left\n", done, total, rate,
+               static_cast<double>(total - done) / rate);
 }
 
 // Every picture through the model, the next batch being prepared while this one is inferred.
 static Run Classify(const std::vector<std::string> &paths, const Options &options, const Meta &meta, Model *model) {
   Run run;
   run.batch = model->batch();
-  const auto batch = static_cast<size_t>(run.batch), threads = static_cast<size_t>(options.threads), classes = meta.classes.size();
+  const auto batch = static_cast<size_t>(run.batch), threads = static_cast<size_t>(options.threads);
+  const size_t classes = meta.classes.size();
   const size_t input_size = 3 * static_cast<size_t>(meta.height * meta.width) * batch;
-  if (model->Predict(std::vector<float>(input_size)).size() != batch * classes)  // the first run also sets up buffers: not timed
-    throw Failure(options.model + ": its number of classes is not the " + std::to_string(classes) + " of " + options.meta);
+  // the first run also sets up buffers: not timed
+  if (model->Predict(std::vector<float>(input_size)).size() != batch * classes)
+    throw Failure(options.model + ": its number of classes is not the " + std::to_string(classes) + " of " +
+                  options.meta);
   const auto start = Clock::now();
   auto prepare = [&](size_t first) {
     return std::async(std::launch::async, PrepareBatch, std::cref(paths), first, batch, std::cref(meta), threads);
@@ -108,8 +116,9 @@ static int Main(const std::vector<std::string> &arguments) {
   Model model(options.model, options.device, options.device_id, options.threads, options.batch, paths.size());
   const double build_seconds = Seconds(start);
   if (model.height() != meta.height || model.width() != meta.width)
-    throw Failure(options.model + ": takes pictures of " + std::to_string(model.height()) + "x" + std::to_string(model.width()) +
-                  " pixels, " + options.meta + " cuts out " + std::to_string(meta.height) + "x" + std::to_string(meta.width));
+    throw Failure(options.model + ": takes pictures of " + std::to_string(model.height()) + "x" +
+                  std::to_string(model.width()) + " pixels, " + options.meta + " cuts out " +
+                  std::to_string(meta.height) + "x" + std::to_string(meta.width));
   Run run = Classify(paths, options, meta, &model);
   run.build_seconds = build_seconds;
   if (!options.json.empty()) WriteJson(options.json, options, meta, run);
@@ -121,7 +130,8 @@ static int Main(const std::vector<std::string> &arguments) {
 }  // namespace effnet
 
 int main(int argc, char **argv) {
-  // MindSpore Lite reads its log level before main() begins, and at its own default prints pages beside our one sentence.
+  // MindSpore Lite reads its log level before main() begins, and at its own default prints pages beside our one
+  // sentence.
   if (!std::getenv("GLOG_v")) {
     setenv("GLOG_v", "4", 1);
     execv("/proc/self/exe", argv);

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "image.h"
 #include "failure.h"
 #include "files.h"
+#include "image.h"
 
 namespace effnet {
 

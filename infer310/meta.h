@@ -16,7 +16,8 @@ struct Meta {
   int filter;                      // IMAGE_BILINEAR or IMAGE_BICUBIC
 };
 
-// Reads the JSON that the export wrote beside the model. Throws Failure naming file and key where something is missing or wrong.
+// Reads the JSON that the export wrote beside the model. Throws Failure naming file and key where something is missing
+// or wrong.
 Meta ReadMeta(const std::string &path);
 Meta ParseMeta(const std::string &text, const std::string &path);
 

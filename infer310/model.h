@@ -11,8 +11,9 @@ namespace effnet {
 
 class Model {
  public:
-  // device: cpu, gpu, ascend310 or ascend310p. batch: pictures per run; 0 takes the model's own, or `pictures` but at most 8 where
-  // the model leaves it open. Throws Failure, with kNoDevice where the device or its libraries are not there.
+  // device: cpu, gpu, ascend310 or ascend310p. batch: pictures per run; 0 takes the model's own, or `pictures` but at
+  // most 8 where the model leaves it open. Throws Failure, with kNoDevice where the device or its libraries are not
+  // there.
   Model(const std::string &path, const std::string &device, int device_id, int threads, int batch, size_t pictures);
 
   int batch() const { return static_cast<int>(shape_[0]); }

@@ -20,7 +20,8 @@ const char *const kHelp =
     "  --threads N     decoding and CPU inference threads (default: as many as cores)\n"
     "  --top K         answers per picture (default 5)\n"
     "  --json FILE     write answers, bad pictures and latencies there instead of answers to the screen\n"
-    "  --logits FILE   write raw logits as .npy, float32 (pictures, classes), in the byte order of paths; NaN for bad pictures\n"
+    "  --logits FILE   write raw logits as .npy, float32 (pictures, classes), in the byte order of paths; "
+    "NaN for bad pictures\n"
     "\n"
     "Exit codes: 0 done; 1 unexpected; 2 bad input; 3 the device or its software is absent;\n"
     "            4 done, but some pictures could not be read (they are named; the others are answered)\n";
@@ -53,7 +54,8 @@ Options ParseOptions(const std::vector<std::string> &arguments) {
       return options;
     }
     if (!texts.count(name) && !numbers.count(name)) throw Failure(name + ": unknown option; --help lists them");
-    if (equals == std::string::npos && i + 1 == arguments.size()) throw Failure(name + ": needs a value; --help explains");
+    if (equals == std::string::npos && i + 1 == arguments.size())
+      throw Failure(name + ": needs a value; --help explains");
     const std::string value = equals == std::string::npos ? arguments[++i] : arguments[i].substr(equals + 1);
     if (texts.count(name))
       *texts.at(name) = value;

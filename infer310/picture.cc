@@ -5,9 +5,9 @@
 #include <chrono>
 #include <filesystem>
 
-#include "image.h"
 #include "failure.h"
 #include "files.h"
+#include "image.h"
 
 namespace effnet {
 
@@ -20,7 +20,8 @@ static double Milliseconds(Clock::time_point from, Clock::time_point to) {
 
 static bool NamedJpeg(const fs::path &path) {
   std::string extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   return extension == ".jpg" || extension == ".jpeg";
 }
 
@@ -42,7 +43,8 @@ Prepared Prepare(const std::vector<uint8_t> &bytes, const Meta &meta, float *out
   const size_t area = static_cast<size_t>(meta.height) * static_cast<size_t>(meta.width);
   std::vector<uint8_t> pixels(area * 3);
   char problem[IMAGE_ERROR_SIZE];
-  if (image_eval(bytes.data(), bytes.size(), meta.resize, meta.filter, meta.width, meta.height, pixels.data(), problem)) {
+  if (image_eval(bytes.data(), bytes.size(), meta.resize, meta.filter, meta.width, meta.height, pixels.data(),
+                 problem)) {
     result.problem = problem;
     return result;
   }

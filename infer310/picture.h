@@ -10,8 +10,8 @@
 
 namespace effnet {
 
-// The JPEG files under `input` (a file, or a folder searched with all its sub-folders), in the byte order of their paths.
-// Throws Failure if there is none.
+// The JPEG files under `input` (a file, or a folder searched with all its sub-folders), in the byte order of their
+// paths. Throws Failure if there is none.
 std::vector<std::string> FindPictures(const std::string &input);
 
 struct Prepared {
@@ -19,8 +19,8 @@ struct Prepared {
   double decode_ms = 0, preprocess_ms = 0;
 };
 
-// Reads and decodes one file, resizes its shorter side, cuts out the centre ("decode": one pass, see image.h) and writes
-// (pixel - mean) / std to `out`, 3 * height * width floats, channel by channel ("preprocess").
+// Reads and decodes one file, resizes its shorter side, cuts out the centre ("decode": one pass, see image.h) and
+// writes (pixel - mean) / std to `out`, 3 * height * width floats, channel by channel ("preprocess").
 Prepared Prepare(const std::string &path, const Meta &meta, float *out);
 
 // The same from bytes in memory.

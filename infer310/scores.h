@@ -12,7 +12,8 @@ struct Answer {
   double probability;
 };
 
-// The `top` most probable of `classes` logits, best first; ties go to the lower index. Softmax over all classes, in double precision.
+// The `top` most probable of `classes` logits, best first; ties go to the lower index. Softmax over all classes, in
+// double precision.
 std::vector<Answer> TopK(const float *logits, size_t classes, size_t top);
 
 struct Spread {

@@ -1,6 +1,8 @@
-/* JPEG through libjpeg(-turbo), straight into the resampler: only the rows and columns that the output needs, never the whole picture.
+/* JPEG through libjpeg(-turbo), straight into the resampler: only the rows and columns that the output needs, never the
+ * whole picture.
  *
- * libjpeg reports errors by longjmp: everything allocated hangs on `struct reader` or the caller's variables, which outlive the jump.
+ * libjpeg reports errors by longjmp: everything allocated hangs on `struct reader` or the caller's variables, which
+ * outlive the jump.
  */
 #include <setjmp.h>
 #include <stdio.h>
@@ -8,6 +10,7 @@
 #include <string.h>
 
 #include <jpeglib.h>
+
 #include <jerror.h> /* needs jpeglib.h */
 
 #include "image.h"
@@ -86,7 +89,8 @@ static int is_cmyk(const struct reader *r) {
     return r->jpeg.jpeg_color_space == JCS_CMYK || r->jpeg.jpeg_color_space == JCS_YCCK;
 }
 
-/* CMYK as Adobe writes it (255 is no ink), `from` 4 bytes a pixel, to RGB of `step` bytes a pixel; Pillow's rounding. In place works. */
+/* CMYK as Adobe writes it (255 is no ink), `from` 4 bytes a pixel, to RGB of `step` bytes a pixel; Pillow's rounding.
+ * In place works. */
 static void cmyk_to_rgb(const uint8_t *from, uint8_t *to, int count, int step) {
     for (int i = 0; i < count; i++) {
         int black = from[4 * i + 3];
@@ -107,7 +111,7 @@ static int reader_resample(struct reader *r, int denominator, struct resampler *
     jpeg->scale_denom = denominator;
     jpeg->out_color_space = is_cmyk(r) ? JCS_CMYK : JCS_EXT_RGBX;
     jpeg_start_decompress(jpeg);
-    /* Chroma is interpolated from its neighbours: two more columns make those inside the same as in the whole picture. */
+    /* Chroma is interpolated from its neighbours: two more columns make those inside as they are in the whole. */
     JDIMENSION left = x->first < 2 ? 0 : x->first - 2;
     JDIMENSION width = (x->end + 2 < (int)jpeg->output_width ? (JDIMENSION)x->end + 2 : jpeg->output_width) - left;
     if (width < jpeg->output_width) jpeg_crop_scanline(jpeg, &left, &width);
@@ -128,7 +132,8 @@ static int reader_resample(struct reader *r, int denominator, struct resampler *
 
 /* The picture decoded at 1/denominator of its size, resized. */
 static int decode_resized(struct reader *r, int denominator, const struct resize *how, uint8_t *out) {
-    int width = (r->jpeg.image_width + denominator - 1) / denominator, height = (r->jpeg.image_height + denominator - 1) / denominator;
+    int width = (r->jpeg.image_width + denominator - 1) / denominator;
+    int height = (r->jpeg.image_height + denominator - 1) / denominator;
     struct resampler resampler;
     int code = IMAGE_BAD;
     if (resampler_init(&resampler, width, height, how, out))
@@ -171,7 +176,8 @@ int image_decode(const uint8_t *data, size_t size, int width, int height, uint8_
     struct reader r;
     int code = reader_open(&r, data, size, error);
     if (code == IMAGE_OK && ((int)r.jpeg.image_width != width || (int)r.jpeg.image_height != height)) {
-        snprintf(error, IMAGE_ERROR_SIZE, "%u x %u pixels, not %d x %d", r.jpeg.image_width, r.jpeg.image_height, width, height);
+        snprintf(error, IMAGE_ERROR_SIZE, "%u x %u pixels, not %d x %d", r.jpeg.image_width, r.jpeg.image_height, width,
+                 height);
         code = IMAGE_BAD;
     }
     if (code == IMAGE_OK) code = decode_whole(&r, out);
@@ -179,31 +185,35 @@ int image_decode(const uint8_t *data, size_t size, int width, int height, uint8_
     return code;
 }
 
-int image_eval(const uint8_t *data, size_t size, int side, int filter, int crop_width, int crop_height, uint8_t *out, char *error) {
+int image_eval(const uint8_t *data, size_t size, int side, int filter, int crop_width, int crop_height, uint8_t *out,
+               char *error) {
     struct reader r;
     struct resize how;
     int code = reader_open(&r, data, size, error);
-    if (code == IMAGE_OK) code = eval_resize(r.jpeg.image_width, r.jpeg.image_height, side, filter, crop_width, crop_height, &how, error);
+    if (code == IMAGE_OK)
+        code = eval_resize(r.jpeg.image_width, r.jpeg.image_height, side, filter, crop_width, crop_height, &how, error);
     if (code == IMAGE_OK) code = decode_resized(&r, 1, &how, out);
     reader_close(&r);
     return code;
 }
 
-int image_train(const uint8_t *data, size_t size, const int box[4], int filter, int out_size, int flip, uint8_t *out, char *error) {
+int image_train(const uint8_t *data, size_t size, const int box[4], int filter, int out_size, int flip, uint8_t *out,
+                char *error) {
     struct reader r;
     int code = reader_open(&r, data, size, error);
     int full_width = (int)r.jpeg.image_width, full_height = (int)r.jpeg.image_height;
-    if (code == IMAGE_OK && !(0 <= box[0] && box[0] < box[2] && box[2] <= full_width && 0 <= box[1] && box[1] < box[3] &&
-                              box[3] <= full_height && 1 <= out_size && out_size <= JPEG_MAX_DIMENSION)) {
-        snprintf(error, IMAGE_ERROR_SIZE, "cannot resize box %d %d %d %d of %d x %d pixels to %d", box[0], box[1], box[2], box[3],
-                 full_width, full_height, out_size);
+    if (code == IMAGE_OK &&
+        !(0 <= box[0] && box[0] < box[2] && box[2] <= full_width && 0 <= box[1] && box[1] < box[3] &&
+          box[3] <= full_height && 1 <= out_size && out_size <= JPEG_MAX_DIMENSION)) {
+        snprintf(error, IMAGE_ERROR_SIZE, "cannot resize box %d %d %d %d of %d x %d pixels to %d", box[0], box[1],
+                 box[2], box[3], full_width, full_height, out_size);
         code = IMAGE_BAD;
     }
     if (code == IMAGE_OK) {
         int d = 8;
         while (d > 1 && (box[2] - box[0] < d * out_size || box[3] - box[1] < d * out_size)) d /= 2;
-        struct resize how = {{(double)box[0] / d, (double)box[1] / d, (double)box[2] / d, (double)box[3] / d},
-                             filter, out_size, out_size, 0, 0, out_size, out_size, flip};
+        struct resize how = {{0}, filter, out_size, out_size, 0, 0, out_size, out_size, flip};
+        for (int i = 0; i < 4; i++) how.box[i] = (double)box[i] / d;
         code = decode_resized(&r, d, &how, out);
     }
     reader_close(&r);

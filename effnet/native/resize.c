@@ -1,6 +1,6 @@
-/* Pillow's resampling (src/libImaging/Resample.c of 13.0): a filter stretched by the scale when shrinking, weights in 22-bit fixed point,
- * one direction after the other with rounding to 8 bits between. Integer sums have one value in whatever order they are taken, so
- * vectors change no byte.
+/* Pillow's resampling (src/libImaging/Resample.c of 13.0): a filter stretched by the scale when shrinking, weights in
+ * 22-bit fixed point, one direction after the other with rounding to 8 bits between. Integer sums have one value in
+ * whatever order they are taken, so vectors change no byte.
  */
 #include <math.h>
 #include <stdio.h>
@@ -37,7 +37,8 @@ static double bicubic(double x) {
     return 0.0;
 }
 
-/* Outputs offset to offset + count of the span low..high of `size` source positions resized to `full`. Pillow's spans are floats. */
+/* Outputs offset to offset + count of the span low..high of `size` source positions resized to `full`. Pillow's spans
+ * are floats. */
 static int axis_init(struct axis *axis, int size, float low, float high, int full, int offset, int count, int filter) {
     double (*weigh)(double) = filter == IMAGE_BICUBIC ? bicubic : bilinear;
     double scale = (double)(high - low) / full, stretch = scale < 1.0 ? 1.0 : scale, step = 1.0 / stretch;
@@ -67,7 +68,8 @@ static int axis_init(struct axis *axis, int size, float low, float high, int ful
         int from = axis->start[i], n = stop[i] - from, last = axis->end - axis->taps;
         double centre = low + (offset + i + 0.5) * scale, sum = 0.0;
         for (int t = 0; t < n; t++) sum += weights[t] = weigh((t + from - centre + 0.5) * step);
-        /* The same number of taps for all outputs spares the loops a branch; the extra ones weigh nothing and lie within the source. */
+        /* The same number of taps for all outputs spares the loops a branch; the extra ones weigh nothing and lie
+         * within the source. */
         int start = from < last ? from : last;
         int32_t *weight = axis->weight + (size_t)i * axis->taps + (from - start);
         for (int t = 0; t < n; t++) {
@@ -87,12 +89,16 @@ failed:
 int resampler_init(struct resampler *r, int width, int height, const struct resize *how, uint8_t *out) {
     memset(r, 0, sizeof *r);
     r->out = out;
-    /* Pillow 13 shrinks y first where the picture loses over twice as many rows as columns; Pillow 12 always began with x. */
+    /* Pillow 13 shrinks y first where the picture loses over twice as many rows as columns; Pillow 12 always began with
+     * x. */
     r->x_first = !(height > how->height && height - how->height > 2 * (width - how->width));
-    if (axis_init(&r->x, width, how->box[0], how->box[2], how->width, how->left, how->out_width, how->filter)) return -1;
-    if (axis_init(&r->y, height, how->box[1], how->box[3], how->height, how->top, how->out_height, how->filter)) return -1;
+    if (axis_init(&r->x, width, how->box[0], how->box[2], how->width, how->left, how->out_width, how->filter))
+        return -1;
+    if (axis_init(&r->y, height, how->box[1], how->box[3], how->height, how->top, how->out_height, how->filter))
+        return -1;
     const int count = r->x.count, taps = r->x.taps, pairs = (taps + 1) / 2;
-    const size_t source = 4 * (size_t)(r->x.end - r->x.first), made = 3 * (size_t)count, spare = 16; /* passes work in whole vectors */
+    const size_t source = 4 * (size_t)(r->x.end - r->x.first), made = 3 * (size_t)count;
+    const size_t spare = 16; /* passes work in whole vectors */
     r->stride = (r->x_first ? made : source) + spare;
     r->starts = calloc(count + 1, sizeof *r->starts); /* one more: outputs are made in twos */
     r->weights = calloc((size_t)(count + 1) * pairs, sizeof(ints8));
@@ -105,7 +111,8 @@ int resampler_init(struct resampler *r, int width, int height, const struct resi
         int from = how->flip ? count - 1 - i : i;
         r->starts[i] = r->x.start[from];
         for (int t = 0; t < taps; t++)
-            for (int c = 0; c < 4; c++) r->weights[((size_t)i * pairs + t / 2) * 8 + t % 2 * 4 + c] = r->x.weight[(size_t)from * taps + t];
+            for (int c = 0; c < 4; c++)
+                r->weights[((size_t)i * pairs + t / 2) * 8 + t % 2 * 4 + c] = r->x.weight[(size_t)from * taps + t];
     }
     return 0;
 }
@@ -123,24 +130,24 @@ void resampler_free(struct resampler *r) {
     free(r->last);
 }
 
-#define RESIZE_X(PAIRS)                                                                                              \
-    for (int i = 0; i < r->x.count; i += 2) {                                                                        \
-        const int32_t *from0 = pixels + 4 * (size_t)r->starts[i], *from1 = pixels + 4 * (size_t)r->starts[i + 1];    \
-        const int32_t *weight = r->weights + (size_t)i * 8 * (PAIRS);                                                \
-        ints8 sum0 = {HALF, HALF, HALF, HALF}, sum1 = sum0, value, w;                                                \
-        for (int p = 0; p < (PAIRS); p++, weight += 8) {                                                             \
-            memcpy(&value, from0 + 8 * p, sizeof value);                                                             \
-            memcpy(&w, weight, sizeof w);                                                                            \
-            sum0 += value * w;                                                                                       \
-            memcpy(&value, from1 + 8 * p, sizeof value);                                                             \
-            memcpy(&w, weight + 8 * (PAIRS), sizeof w);                                                              \
-            sum1 += value * w;                                                                                       \
-        }                                                                                                            \
-        ints8 sum = __builtin_shufflevector(sum0, sum1, 0, 1, 2, 3, 8, 9, 10, 11) +                                  \
-                    __builtin_shufflevector(sum0, sum1, 4, 5, 6, 7, 12, 13, 14, 15);                                 \
-        TO_BYTES(sum);                                                                                               \
-        memcpy(to + 3 * i, &sum, 16); /* the fourth number gives way to the next pixel */                            \
-        memcpy(to + 3 * i + 3, (const int32_t *)&sum + 4, 16);                                                       \
+#define RESIZE_X(PAIRS)                                                                                           \
+    for (int i = 0; i < r->x.count; i += 2) {                                                                     \
+        const int32_t *from0 = pixels + 4 * (size_t)r->starts[i], *from1 = pixels + 4 * (size_t)r->starts[i + 1]; \
+        const int32_t *weight = r->weights + (size_t)i * 8 * (PAIRS);                                             \
+        ints8 sum0 = {HALF, HALF, HALF, HALF}, sum1 = sum0, value, w;                                             \
+        for (int p = 0; p < (PAIRS); p++, weight += 8) {                                                          \
+            memcpy(&value, from0 + 8 * p, sizeof value);                                                          \
+            memcpy(&w, weight, sizeof w);                                                                         \
+            sum0 += value * w;                                                                                    \
+            memcpy(&value, from1 + 8 * p, sizeof value);                                                          \
+            memcpy(&w, weight + 8 * (PAIRS), sizeof w);                                                           \
+            sum1 += value * w;                                                                                    \
+        }                                                                                                         \
+        ints8 sum = __builtin_shufflevector(sum0, sum1, 0, 1, 2, 3, 8, 9, 10, 11) +                               \
+                    __builtin_shufflevector(sum0, sum1, 4, 5, 6, 7, 12, 13, 14, 15);                              \
+        TO_BYTES(sum);                                                                                            \
+        memcpy(to + 3 * i, &sum, 16); /* the fourth number gives way to the next pixel */                         \
+        memcpy(to + 3 * i + 3, (const int32_t *)&sum + 4, 16);                                                    \
     }
 
 /* A row of 4 numbers a pixel to one of 3, two outputs at a time. */
@@ -188,7 +195,8 @@ void resampler_row(struct resampler *r, const uint8_t *pixels) {
     r->row++;
 }
 
-static int resize_pixels(const uint8_t *pixels, int width, int height, const struct resize *how, uint8_t *out, char *error) {
+static int resize_pixels(const uint8_t *pixels, int width, int height, const struct resize *how, uint8_t *out,
+                         char *error) {
     struct resampler r;
     uint8_t *row = NULL;
     int failed = resampler_init(&r, width, height, how, out) || !(row = calloc(r.x.end - r.x.first, 4));
@@ -204,36 +212,40 @@ static int resize_pixels(const uint8_t *pixels, int width, int height, const str
     return failed ? IMAGE_BAD : IMAGE_OK;
 }
 
-int image_resize(const uint8_t *pixels, int width, int height, const double box[4], int filter, int out_width, int out_height,
-                 uint8_t *out, char *error) {
-    int inside = box[0] >= 0 && box[1] >= 0 && box[0] < box[2] && box[1] < box[3] && box[2] <= width && box[3] <= height;
+int image_resize(const uint8_t *pixels, int width, int height, const double box[4], int filter, int out_width,
+                 int out_height, uint8_t *out, char *error) {
+    int inside =
+        box[0] >= 0 && box[1] >= 0 && box[0] < box[2] && box[1] < box[3] && box[2] <= width && box[3] <= height;
     if (!inside || out_width < 1 || out_height < 1) {
-        snprintf(error, IMAGE_ERROR_SIZE, "cannot resize box %g %g %g %g of %d x %d pixels to %d x %d", box[0], box[1], box[2], box[3],
-                 width, height, out_width, out_height);
+        snprintf(error, IMAGE_ERROR_SIZE, "cannot resize box %g %g %g %g of %d x %d pixels to %d x %d", box[0], box[1],
+                 box[2], box[3], width, height, out_width, out_height);
         return IMAGE_BAD;
     }
-    struct resize how = {{box[0], box[1], box[2], box[3]}, filter, out_width, out_height, 0, 0, out_width, out_height, 0};
+    struct resize how = {
+        {box[0], box[1], box[2], box[3]}, filter, out_width, out_height, 0, 0, out_width, out_height, 0};
     return resize_pixels(pixels, width, height, &how, out, error);
 }
 
 /* Half of n, a half rounded to the even side as Python's round() does. */
 static int half(int n) { return n / 2 + (n % 2 && n / 2 % 2); }
 
-int eval_resize(int width, int height, int side, int filter, int crop_width, int crop_height, struct resize *how, char *error) {
+int eval_resize(int width, int height, int side, int filter, int crop_width, int crop_height, struct resize *how,
+                char *error) {
     int64_t longer = (int64_t)side * (width > height ? width : height) / (width > height ? height : width);
     int full_width = width > height ? (int)longer : side, full_height = width > height ? side : (int)longer;
     if (crop_width < 1 || crop_height < 1 || crop_width > full_width || crop_height > full_height) {
-        snprintf(error, IMAGE_ERROR_SIZE, "a crop of %d x %d does not fit into the picture resized to %d x %d", crop_width, crop_height,
-                 full_width, full_height);
+        snprintf(error, IMAGE_ERROR_SIZE, "a crop of %d x %d does not fit into the picture resized to %d x %d",
+                 crop_width, crop_height, full_width, full_height);
         return IMAGE_BAD;
     }
-    *how = (struct resize){{0, 0, width, height}, filter, full_width, full_height, half(full_width - crop_width),
-                           half(full_height - crop_height), crop_width, crop_height, 0};
+    int left = half(full_width - crop_width), top = half(full_height - crop_height);
+    *how =
+        (struct resize){{0, 0, width, height}, filter, full_width, full_height, left, top, crop_width, crop_height, 0};
     return IMAGE_OK;
 }
 
-int image_eval_pixels(const uint8_t *pixels, int width, int height, int side, int filter, int crop_width, int crop_height, uint8_t *out,
-                      char *error) {
+int image_eval_pixels(const uint8_t *pixels, int width, int height, int side, int filter, int crop_width,
+                      int crop_height, uint8_t *out, char *error) {
     struct resize how;
     int code = eval_resize(width, height, side, filter, crop_width, crop_height, &how, error);
     return code == IMAGE_OK ? resize_pixels(pixels, width, height, &how, out, error) : code;

@@ -1,16 +1,18 @@
-/* What a training step spends most of its time on, for one float32 NCHW batch on a CPU: depthwise convolution, batch normalisation with
- * swish, squeeze-and-excitation's scaling. operators.py makes MindSpore operators of them, whose arguments each function gets as
- * params[] (inputs, then outputs) with their shapes[].
+/* What a training step spends most of its time on, for one float32 NCHW batch on a CPU: depthwise convolution, batch
+ * normalisation with swish, squeeze-and-excitation's scaling. operators.py makes MindSpore operators of them, whose
+ * arguments each function gets as params[] (inputs, then outputs) with their shapes[].
  *
- * Each sum is taken by one thread in one order, over lanes that do not depend on the processor: results are the same bytes on any
- * number of threads. Nothing is kept for the backward pass but the inputs: what it needs of the forward pass it computes again. */
+ * Each sum is taken by one thread in one order, over lanes that do not depend on the processor: results are the same
+ * bytes on any number of threads. Nothing is kept for the backward pass but the inputs: what it needs of the forward
+ * pass it computes again. */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define OPERATOR(name) \
-    __attribute__((visibility("default"))) int name(int count, void **params, int *ndims, int64_t **shapes, const char **dtypes, void *stream, void *extra)
+#define OPERATOR(name)                                                                                      \
+    __attribute__((visibility("default"))) int name(int count, void **params, int *ndims, int64_t **shapes, \
+                                                    const char **dtypes, void *stream, void *extra)
 #ifdef FOR_EACH_CPU /* given empty on the command line: one version for all processors */
 #elif defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
@@ -25,66 +27,58 @@ typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alia
 /* --- vectors --- */
 
 /* LANES numbers at `from`, of which `left` are there: `fill` in the place of the others. */
-INLINE vec load(const float *from, int64_t left, float fill)
-{
-    if (left >= LANES)
-        return *(const vec *)from;
+INLINE vec load(const float *from, int64_t left, float fill) {
+    if (left >= LANES) return *(const vec *)from;
     vec v = (vec){0} + fill;
     memcpy(&v, from, left * sizeof(float));
     return v;
 }
 
-INLINE void store(float *to, int64_t left, vec v)
-{
+INLINE void store(float *to, int64_t left, vec v) {
     if (left >= LANES)
         *(vec *)to = v;
     else
         memcpy(to, &v, left * sizeof(float));
 }
 
-INLINE double total(vec v)
-{
+INLINE double total(vec v) {
     double sum = 0;
-    for (int i = 0; i < LANES; i++)
-        sum += v[i];
+    for (int i = 0; i < LANES; i++) sum += v[i];
     return sum;
 }
 
-INLINE vec choose(ivec which, vec a, vec b)
-{
-    return (vec)((which & (ivec)a) | (~which & (ivec)b));
-}
+INLINE vec choose(ivec which, vec a, vec b) { return (vec)((which & (ivec)a) | (~which & (ivec)b)); }
 
 /* 1 / (1 + exp(-x)) to 2 units in the last place; exp as in Cephes' expf: 2^n times a polynomial on [-ln2/2, ln2/2]. */
-INLINE vec sigmoid(vec x)
-{
+INLINE vec sigmoid(vec x) {
     vec limit = (vec){0} + 87, y = choose(x > limit, -limit, choose(x < -limit, limit, -x));
     vec n = (y * 1.44269504f + 12582912.0f) - 12582912.0f; /* rounded: adding 1.5 * 2^23 leaves no fraction */
     vec r = (y - n * 0.693359375f) + n * 2.12194440e-4f;
-    vec p = ((((1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r + 4.1665795894e-2f) * r + 1.6666665459e-1f) * r + 0.5f;
+    vec p = 1.9875691500e-4f * r + 1.3981999507e-3f;
+    p = (p * r + 8.3334519073e-3f) * r + 4.1665795894e-2f;
+    p = (p * r + 1.6666665459e-1f) * r + 0.5f;
     vec power = (vec)((__builtin_convertvector(n, ivec) + 127) << 23);
     return 1 / (1 + (p * r * r + r + 1) * power);
 }
 
 /* --- depthwise convolution --- */
 
-/* With its padding, a plane is dealt into stride * stride planes of one `pitch`, one for each remainder of row and column. In these all
- * that a tap reads is the output's plane shifted by a constant, so that each pass is one flat loop. The output's plane has the same
- * pitch; what lies between its rows is computed and dropped, or zero. */
+/* With its padding, a plane is dealt into stride * stride planes of one `pitch`, one for each remainder of row and
+ * column. In these all that a tap reads is the output's plane shifted by a constant, so that each pass is one flat
+ * loop. The output's plane has the same pitch; what lies between its rows is computed and dropped, or zero. */
 struct depthwise {
     int batch, channels, height, width, out_height, out_width, kernel, stride, top, left;
     int rows, pitch, length, reach, plane; /* of a dealt plane: sizes, output's length, largest shift, floats in all */
 };
 
-static int padding(int in, int out, int kernel, int stride, int same)
-{
+static int padding(int in, int out, int kernel, int stride, int same) {
     int all = (out - 1) * stride + kernel - in;
     return !same ? kernel / 2 : all > 0 ? all / 2 : 0;
 }
 
-static struct depthwise depthwise_of(const int64_t *in, const int64_t *weight, const int64_t *out, int same)
-{
-    struct depthwise d = {.batch = in[0], .channels = in[1], .height = in[2], .width = in[3], .out_height = out[2], .out_width = out[3], .kernel = weight[2]};
+static struct depthwise depthwise_of(const int64_t *in, const int64_t *weight, const int64_t *out, int same) {
+    struct depthwise d = {.batch = in[0], .channels = in[1], .kernel = weight[2]};
+    d.height = in[2], d.width = in[3], d.out_height = out[2], d.out_width = out[3];
     d.stride = out[2] < in[2] || out[3] < in[3] ? 2 : 1;
     d.top = padding(d.height, d.out_height, d.kernel, d.stride, same);
     d.left = padding(d.width, d.out_width, d.kernel, d.stride, same);
@@ -98,31 +92,28 @@ static struct depthwise depthwise_of(const int64_t *in, const int64_t *weight, c
 }
 
 /* Copy a plane into its dealt planes, or back. The padding around is left alone. */
-INLINE void deal(const struct depthwise *d, float *plane, float *dealt, int back)
-{
+INLINE void deal(const struct depthwise *d, float *plane, float *dealt, int back) {
     for (int y = 0; y < d->height && y + d->top < d->rows * d->stride; y++) {
         int row = y + d->top;
         for (int phase = 0; phase < d->stride; phase++) {
             int x = (phase - d->left % d->stride + d->stride) % d->stride, column = (x + d->left) / d->stride;
             float *here = plane + y * d->width + x;
-            float *there = dealt + (row % d->stride * d->stride + phase) * d->plane + row / d->stride * d->pitch + column;
+            float *there =
+                dealt + (row % d->stride * d->stride + phase) * d->plane + row / d->stride * d->pitch + column;
             int count = (d->width - x + d->stride - 1) / d->stride;
             count = count < d->pitch - column ? count : d->pitch - column;
             if (d->stride == 1)
                 memcpy(back ? here : there, back ? there : here, count * sizeof(float));
             else if (back)
-                for (int i = 0; i < count; i++)
-                    here[2 * i] = there[i];
+                for (int i = 0; i < count; i++) here[2 * i] = there[i];
             else
-                for (int i = 0; i < count; i++)
-                    there[i] = here[2 * i];
+                for (int i = 0; i < count; i++) there[i] = here[2 * i];
         }
     }
 }
 
 /* out[i] = sum over taps of weight[t] * in[shift[t] + i]; length in whole BLOCKs. */
-INLINE void correlate(const float *in, const int *shift, const float *weight, int taps, float *out, int length)
-{
+INLINE void correlate(const float *in, const int *shift, const float *weight, int taps, float *out, int length) {
     for (int i = 0; i < length; i += BLOCK) {
         vec a = {0}, b = {0}, c = {0}, e = {0};
         for (int t = 0; t < taps; t++) {
@@ -137,8 +128,7 @@ INLINE void correlate(const float *in, const int *shift, const float *weight, in
     }
 }
 
-INLINE double dot(const float *x, const float *y, int length)
-{
+INLINE double dot(const float *x, const float *y, int length) {
     vec a = {0}, b = {0}, c = {0}, e = {0};
     for (int i = 0; i < length; i += BLOCK) {
         const vec *u = (const vec *)(x + i), *v = (const vec *)(y + i);
@@ -151,22 +141,19 @@ INLINE double dot(const float *x, const float *y, int length)
 }
 
 /* Where tap (row, column) reads, from the start of dealt plane 0, and from that of its own. */
-INLINE int tap_plane(const struct depthwise *d, int tap)
-{
+INLINE int tap_plane(const struct depthwise *d, int tap) {
     return tap / d->kernel % d->stride * d->stride + tap % d->kernel % d->stride;
 }
 
-INLINE int tap_shift(const struct depthwise *d, int tap)
-{
+INLINE int tap_shift(const struct depthwise *d, int tap) {
     return tap / d->kernel / d->stride * d->pitch + tap % d->kernel / d->stride;
 }
 
-FOR_EACH_CPU static void forward_plane(const struct depthwise *d, float *x, const float *weight, float *y, float *work)
-{
+FOR_EACH_CPU static void forward_plane(const struct depthwise *d, float *x, const float *weight, float *y,
+                                       float *work) {
     int shift[64], taps = d->kernel * d->kernel;
     float *out = work + d->stride * d->stride * d->plane;
-    for (int t = 0; t < taps; t++)
-        shift[t] = tap_plane(d, t) * d->plane + tap_shift(d, t);
+    for (int t = 0; t < taps; t++) shift[t] = tap_plane(d, t) * d->plane + tap_shift(d, t);
     deal(d, x, work, 0);
     correlate(work, shift, weight, taps, out, d->length);
     for (int row = 0; row < d->out_height; row++)
@@ -174,10 +161,11 @@ FOR_EACH_CPU static void forward_plane(const struct depthwise *d, float *x, cons
 }
 
 /* One plane's gradient, and what it adds to its channel's weight gradient. */
-FOR_EACH_CPU static void backward_plane(const struct depthwise *d, float *x, const float *weight, const float *dy, float *dx, double *dweight, float *work)
-{
+FOR_EACH_CPU static void backward_plane(const struct depthwise *d, float *x, const float *weight, const float *dy,
+                                        float *dx, double *dweight, float *work) {
     int taps = d->kernel * d->kernel, planes = d->stride * d->stride;
-    float *dealt = work + planes * d->plane, *out = dealt + planes * d->plane + d->reach; /* zeros before and behind `out` */
+    float *dealt = work + planes * d->plane;
+    float *out = dealt + planes * d->plane + d->reach; /* zeros before and behind it */
     deal(d, x, work, 0);
     for (int row = 0; row < d->out_height; row++)
         memcpy(out + row * d->pitch, dy + row * d->out_width, d->out_width * sizeof(float));
@@ -187,15 +175,13 @@ FOR_EACH_CPU static void backward_plane(const struct depthwise *d, float *x, con
         int shift[64], count = 0;
         float w[64];
         for (int t = 0; t < taps; t++)
-            if (tap_plane(d, t) == plane)
-                shift[count] = -tap_shift(d, t), w[count++] = weight[t];
+            if (tap_plane(d, t) == plane) shift[count] = -tap_shift(d, t), w[count++] = weight[t];
         correlate(out, shift, w, count, dealt + plane * d->plane, d->plane);
     }
     deal(d, dx, dealt, 1);
 }
 
-static int depthwise(void **params, int64_t **shapes, int same)
-{
+static int depthwise(void **params, int64_t **shapes, int same) {
     struct depthwise d = depthwise_of(shapes[0], shapes[1], shapes[2], same);
     float *x = params[0], *weight = params[1], *y = params[2];
     int failed = d.kernel > 8;
@@ -205,7 +191,8 @@ static int depthwise(void **params, int64_t **shapes, int same)
 #pragma omp for schedule(static)
         for (int i = 0; i < d.batch * d.channels; i++)
             if (work && !failed)
-                forward_plane(&d, x + (int64_t)i * d.height * d.width, weight + i % d.channels * d.kernel * d.kernel, y + (int64_t)i * d.out_height * d.out_width, work);
+                forward_plane(&d, x + (int64_t)i * d.height * d.width, weight + i % d.channels * d.kernel * d.kernel,
+                              y + (int64_t)i * d.out_height * d.out_width, work);
         if (!work)
 #pragma omp atomic write
             failed = 1;
@@ -215,8 +202,7 @@ static int depthwise(void **params, int64_t **shapes, int same)
 }
 
 /* (x, weight, dy) -> (dx, dweight) */
-static int depthwise_grad(void **params, int64_t **shapes, int same)
-{
+static int depthwise_grad(void **params, int64_t **shapes, int same) {
     struct depthwise d = depthwise_of(shapes[0], shapes[1], shapes[2], same);
     float *x = params[0], *weight = params[1], *dy = params[2], *dx = params[3], *dweight = params[4];
     int failed = d.kernel > 8, taps = d.kernel * d.kernel;
@@ -231,8 +217,7 @@ static int depthwise_grad(void **params, int64_t **shapes, int same)
                 memset(dx + in, 0, sizeof(float) * d.height * d.width); /* a last row or column that no tap reaches */
                 backward_plane(&d, x + in, weight + c * taps, dy + out, dx + in, sum, work);
             }
-            for (int t = 0; t < taps; t++)
-                dweight[c * taps + t] = sum[t];
+            for (int t = 0; t < taps; t++) dweight[c * taps + t] = sum[t];
         }
         if (!work)
 #pragma omp atomic write
@@ -255,14 +240,12 @@ struct norm {
     float gamma, beta, mean, scale; /* of one channel; scale: 1 / sqrt(variance + eps) */
 };
 
-/* One channel's mean and (biased) variance over the batch, in two passes; its planes are in the cache the second time. */
-FOR_EACH_CPU static void statistics(const struct norm *b, const float *x, float *mean, float *variance)
-{
+/* One channel's mean and (biased) variance over the batch in two passes; the second finds its planes in the cache. */
+FOR_EACH_CPU static void statistics(const struct norm *b, const float *x, float *mean, float *variance) {
     double sum = 0, square = 0;
     for (int64_t n = 0; n < b->batch; n++) {
         vec s = {0};
-        for (int64_t i = 0; i < b->size; i += LANES)
-            s += load(x + n * b->channels * b->size + i, b->size - i, 0);
+        for (int64_t i = 0; i < b->size; i += LANES) s += load(x + n * b->channels * b->size + i, b->size - i, 0);
         sum += total(s);
     }
     *mean = sum / (b->batch * b->size);
@@ -277,22 +260,21 @@ FOR_EACH_CPU static void statistics(const struct norm *b, const float *x, float 
     *variance = square / (b->batch * b->size);
 }
 
-FOR_EACH_CPU static void normalize(const struct norm *b, const float *x, float *y)
-{
+FOR_EACH_CPU static void normalize(const struct norm *b, const float *x, float *y) {
     float factor = b->gamma * b->scale, shift = b->beta - b->mean * factor;
     for (int64_t n = 0; n < b->batch; n++)
         for (int64_t i = 0; i < b->size; i += LANES) {
             int64_t at = n * b->channels * b->size + i, left = b->size - i;
             vec z = load(x + at, left, 0) * factor + shift;
-            if (b->swish)
-                z *= sigmoid(z);
+            if (b->swish) z *= sigmoid(z);
             store(y + at, left, z);
         }
 }
 
-/* dx, and the gradients of gamma and beta, which are the sums that dx needs. dx first holds the gradient before normalisation. */
-FOR_EACH_CPU static void normalize_grad(const struct norm *b, const float *x, const float *dy, float *dx, float *dgamma, float *dbeta)
-{
+/* dx, and the gradients of gamma and beta, which are the sums that dx needs. dx first holds the gradient before
+ * normalisation. */
+FOR_EACH_CPU static void normalize_grad(const struct norm *b, const float *x, const float *dy, float *dx, float *dgamma,
+                                        float *dbeta) {
     double sum = 0, along = 0;
     for (int64_t n = 0; n < b->batch; n++) {
         vec s = {0}, a = {0};
@@ -321,11 +303,11 @@ FOR_EACH_CPU static void normalize_grad(const struct norm *b, const float *x, co
 }
 
 /* (x, gamma, beta, eps) -> (y, mean, variance) */
-static int batch_norm_(void **params, int64_t **shapes, int swish)
-{
+static int batch_norm_(void **params, int64_t **shapes, int swish) {
     const float *x = params[0], *gamma = params[1], *beta = params[2], *eps = params[3];
     float *y = params[4], *mean = params[5], *variance = params[6];
-    const struct norm whole = {.batch = shapes[0][0], .channels = shapes[0][1], .size = shapes[0][2] * shapes[0][3], .swish = swish};
+    const struct norm whole = {
+        .batch = shapes[0][0], .channels = shapes[0][1], .size = shapes[0][2] * shapes[0][3], .swish = swish};
 #pragma omp parallel for schedule(static)
     for (int64_t c = 0; c < whole.channels; c++) {
         struct norm b = whole;
@@ -337,11 +319,12 @@ static int batch_norm_(void **params, int64_t **shapes, int swish)
 }
 
 /* (x, gamma, beta, eps, mean, variance, dy) -> (dx, dgamma, dbeta) */
-static int batch_norm_grad_(void **params, int64_t **shapes, int swish)
-{
-    const float *x = params[0], *gamma = params[1], *beta = params[2], *eps = params[3], *mean = params[4], *variance = params[5], *dy = params[6];
+static int batch_norm_grad_(void **params, int64_t **shapes, int swish) {
+    const float *x = params[0], *gamma = params[1], *beta = params[2], *eps = params[3];
+    const float *mean = params[4], *variance = params[5], *dy = params[6];
     float *dx = params[7], *dgamma = params[8], *dbeta = params[9];
-    const struct norm whole = {.batch = shapes[0][0], .channels = shapes[0][1], .size = shapes[0][2] * shapes[0][3], .swish = swish};
+    const struct norm whole = {
+        .batch = shapes[0][0], .channels = shapes[0][1], .size = shapes[0][2] * shapes[0][3], .swish = swish};
 #pragma omp parallel for schedule(static)
     for (int64_t c = 0; c < whole.channels; c++) {
         struct norm b = whole;
@@ -358,18 +341,14 @@ OPERATOR(batch_norm_swish_grad) { return batch_norm_grad_(params, shapes, 1); }
 
 /* --- sigmoid, for what is not behind a batch normalisation --- */
 
-FOR_EACH_CPU static void sigmoids(const float *x, float *y, int64_t count)
-{
-    for (int64_t i = 0; i < count; i += LANES)
-        store(y + i, count - i, sigmoid(load(x + i, count - i, 0)));
+FOR_EACH_CPU static void sigmoids(const float *x, float *y, int64_t count) {
+    for (int64_t i = 0; i < count; i += LANES) store(y + i, count - i, sigmoid(load(x + i, count - i, 0)));
 }
 
 /* x -> 1 / (1 + exp(-x)), of any shape */
-OPERATOR(sigmoid_)
-{
+OPERATOR(sigmoid_) {
     int64_t size = 1;
-    for (int i = 0; i < ndims[0]; i++)
-        size *= shapes[0][i];
+    for (int i = 0; i < ndims[0]; i++) size *= shapes[0][i];
     const int64_t part = 1 << 14;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < size; i += part)
@@ -379,14 +358,11 @@ OPERATOR(sigmoid_)
 
 /* --- squeeze-and-excitation: each plane times its gate --- */
 
-FOR_EACH_CPU static void scale_plane(const float *x, float gate, float *y, int64_t size)
-{
-    for (int64_t i = 0; i < size; i++)
-        y[i] = x[i] * gate;
+FOR_EACH_CPU static void scale_plane(const float *x, float gate, float *y, int64_t size) {
+    for (int64_t i = 0; i < size; i++) y[i] = x[i] * gate;
 }
 
-FOR_EACH_CPU static float scale_plane_grad(const float *x, float gate, const float *dy, float *dx, int64_t size)
-{
+FOR_EACH_CPU static float scale_plane_grad(const float *x, float gate, const float *dy, float *dx, int64_t size) {
     vec sum = {0};
     for (int64_t i = 0; i < size; i += LANES) {
         vec d = load(dy + i, size - i, 0);
@@ -397,20 +373,17 @@ FOR_EACH_CPU static float scale_plane_grad(const float *x, float gate, const flo
 }
 
 /* (x, gate) -> x * gate */
-OPERATOR(scale)
-{
+OPERATOR(scale) {
     const float *x = params[0], *gate = params[1];
     float *y = params[2];
     int64_t size = shapes[0][2] * shapes[0][3];
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < shapes[0][0] * shapes[0][1]; i++)
-        scale_plane(x + i * size, gate[i], y + i * size, size);
+    for (int64_t i = 0; i < shapes[0][0] * shapes[0][1]; i++) scale_plane(x + i * size, gate[i], y + i * size, size);
     return 0;
 }
 
 /* (x, gate, dy) -> (dx, dgate) */
-OPERATOR(scale_grad)
-{
+OPERATOR(scale_grad) {
     const float *x = params[0], *gate = params[1], *dy = params[2];
     float *dx = params[3], *dgate = params[4];
     int64_t size = shapes[0][2] * shapes[0][3];

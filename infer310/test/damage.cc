@@ -1,5 +1,6 @@
-// Damaged JPEGs, the same ones every time: `damage COUNT FILE...` breaks the files in memory as disks and networks do and prepares each.
-// Built with EFFNET_SANITIZE, any bad access ends it. Prints how many were read and how many refused.
+// Damaged JPEGs, the same ones every time: `damage COUNT FILE...` breaks the files in memory as disks and networks do
+// and prepares each. Built with EFFNET_SANITIZE, any bad access ends it. Prints how many were read and how many
+// refused.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -7,32 +8,23 @@
 #include <iterator>
 #include <random>
 
-#include "image.h"
 #include "../picture.h"
+#include "image.h"
 
 using Bytes = std::vector<uint8_t>;
 
 static Bytes Damage(Bytes bytes, std::mt19937 *random) {
   auto below = [&](size_t n) { return static_cast<std::ptrdiff_t>((*random)() % std::max<size_t>(n, 1)); };
   for (auto times = 1 + below(4); times > 0 && !bytes.empty(); times--) {
-    const auto at = below(bytes.size()), length = std::min(1 + below(64), static_cast<std::ptrdiff_t>(bytes.size()) - at);
-    const auto head = std::min<std::ptrdiff_t>(below(640), static_cast<std::ptrdiff_t>(bytes.size()) - 1);  // tables and sizes stand there
+    const auto size = static_cast<std::ptrdiff_t>(bytes.size());
+    const auto at = below(bytes.size()), length = std::min(1 + below(64), size - at);
+    const auto head = std::min(below(640), size - 1);  // tables and sizes stand there
     switch (below(6)) {
-      case 0:
-        bytes.resize(static_cast<size_t>(at));
-        break;
-      case 1:
-        bytes.erase(bytes.begin() + at, bytes.begin() + at + length);
-        break;
-      case 2:
-        std::fill_n(bytes.begin() + at, length, static_cast<uint8_t>((*random)()));
-        break;
-      case 3:
-        bytes[static_cast<size_t>(at)] ^= static_cast<uint8_t>(1u << below(8));
-        break;
-      case 4:
-        bytes[static_cast<size_t>(head)] = static_cast<uint8_t>((*random)());
-        break;
+      case 0: bytes.resize(static_cast<size_t>(at)); break;
+      case 1: bytes.erase(bytes.begin() + at, bytes.begin() + at + length); break;
+      case 2: std::fill_n(bytes.begin() + at, length, static_cast<uint8_t>((*random)())); break;
+      case 3: bytes[static_cast<size_t>(at)] ^= static_cast<uint8_t>(1u << below(8)); break;
+      case 4: bytes[static_cast<size_t>(head)] = static_cast<uint8_t>((*random)()); break;
       case 5: {
         const Bytes piece(bytes.begin() + at, bytes.begin() + at + length);
         bytes.insert(bytes.begin() + below(bytes.size()), piece.begin(), piece.end());

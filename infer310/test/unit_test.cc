@@ -1,4 +1,5 @@
-// What C++ adds to the native decoder, each against values worked out by hand. Whole pictures against Pillow: tests/test_infer310.py.
+// What C++ adds to the native decoder, each against values worked out by hand. Whole pictures against Pillow:
+// tests/runtimes/test_infer310.py.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #define DOCTEST_CONFIG_SUPER_FAST_ASSERTS  // to compile, above all
 #include <doctest/doctest.h>
@@ -13,7 +14,6 @@
 #include <fstream>
 #include <functional>
 
-#include "image.h"
 #include "../failure.h"
 #include "../files.h"
 #include "../meta.h"
@@ -21,6 +21,7 @@
 #include "../picture.h"
 #include "../report.h"
 #include "../scores.h"
+#include "image.h"
 
 using namespace effnet;
 namespace fs = std::filesystem;
@@ -107,7 +108,8 @@ TEST_CASE("resize: halving and cropping, by hand") {
   CHECK(out[3] == 143);  // (1*100 + 3*200 + 3*100) / 7 = 142.9
   std::vector<uint8_t> middle(2 * 3);
   std::vector<uint8_t> square(4 * 2 * 3);
-  for (size_t i = 0; i < 2; i++) std::copy(row.begin(), row.end(), square.begin() + static_cast<std::ptrdiff_t>(i * row.size()));
+  for (size_t i = 0; i < 2; i++)
+    std::copy(row.begin(), row.end(), square.begin() + static_cast<std::ptrdiff_t>(i * row.size()));
   REQUIRE(image_eval_pixels(square.data(), 4, 2, 2, IMAGE_BILINEAR, 2, 1, middle.data(), error) == IMAGE_OK);
   CHECK(middle[0] == 100);  // shorter side is 2 already: columns 1 and 2
   CHECK(middle[3] == 200);

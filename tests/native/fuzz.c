@@ -1,5 +1,6 @@
-/* Damages good JPEGs at random and puts them through every function of image.h: fuzz TIMES FILE... Prints how many could be read and not.
- * Compiled with sanitizers by test_native.py; a fixed seed, so that a finding can be looked at again. */
+/* Damages good JPEGs at random and puts them through every function of image.h: fuzz TIMES FILE... Prints how many
+ * could be read and not. Compiled with sanitizers by test_native.py; a fixed seed, so that a finding can be looked at
+ * again. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,8 @@ int main(int argc, char **argv) {
         size_t size = fread(whole, 1, sizeof whole, file);
         fclose(file);
         if (below(4) == 0) size = below((uint32_t)size);
-        for (int n = below(6); n > 0 && size; n--) whole[below(below(3) ? (uint32_t)size : size < 700 ? (uint32_t)size : 700)] = (uint8_t)below(256);
+        for (int n = below(6); n > 0 && size; n--)
+            whole[below(below(3) ? (uint32_t)size : size < 700 ? (uint32_t)size : 700)] = (uint8_t)below(256);
         uint8_t *data = malloc(size + !size); /* exactly as long as it says, for reads past the end to be seen */
         memcpy(data, whole, size);
 
