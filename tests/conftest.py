@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+import effnet.network  # noqa: F401 - sets MindSpore's environment, so before any test imports MindSpore
+
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("EFFNET_SHARED", ROOT.parent / "shared" / "data"))
+RESULTS = ("dvc.lock", "metrics/")  # of the run that is committed
 
 
 class Project:
@@ -64,20 +67,15 @@ class Project:
 
 
 def copy_project(folder, recipe="smoke"):
-    files = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True, capture_output=True, check=True
-    ).stdout.split("\n")
-    compiled = [str(path.relative_to(ROOT)) for path in ROOT.glob("effnet/native/*.so")]
-    for name in filter(None, [*files, *compiled]):
-        if (ROOT / name).is_file():
+    """What git tracks, as it stands in the working tree, with `recipe` in force and no results of an earlier run."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, text=True, capture_output=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(RESULTS):
             target = Path(folder, name)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target)
     project = Project(folder)
     shutil.copy(ROOT / "recipes" / f"{recipe}.yaml", project.folder / "params.yaml")
-    (project.folder / "dvc.lock").unlink(missing_ok=True)
-    for name in ("metrics/evaluate", "metrics/train", "models", "data/prepared"):
-        shutil.rmtree(project.folder / name, ignore_errors=True)
     project.run("git", "init", "-q", "-b", "main")
     return project.commit("start")
 

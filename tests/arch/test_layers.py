@@ -2,7 +2,7 @@
 
 import pytest
 
-from effnet.arch import layers as info
+from effnet.arch import layers
 from effnet.arch.family import VARIANTS
 from effnet.errors import InputError
 
@@ -32,12 +32,12 @@ TORCHVISION_OPS = {"b0": (224, 0.386), "b1": (240, 0.687), "b2": (288, 1.088), "
 def test_parameters_and_macs_of_the_whole_family_are_the_published_ones():
     assert set(PUBLISHED) == set(VARIANTS) - {"efficientnet_toy"}
     for variant, (parameters, flops) in PUBLISHED.items():
-        counted, macs = info.totals(variant)
+        counted, macs = layers.totals(variant)
         assert counted == parameters, variant
         if VARIANTS[variant].lite:
             # that table counts batch normalisation and activation too, about three operations for each value out of a
             # convolution
-            macs += 3 * sum(row.output[0] * row.output[1] ** 2 for row in info.layers(variant) if row.kind != "dense")
+            macs += 3 * sum(row.output[0] * row.output[1] ** 2 for row in layers.layers(variant) if row.kind != "dense")
             assert macs == pytest.approx(flops, rel=0.005), variant
         else:  # the paper's count is of another tool and printed to two digits
             assert macs == pytest.approx(flops, rel=0.05), variant
@@ -46,11 +46,13 @@ def test_parameters_and_macs_of_the_whole_family_are_the_published_ones():
 @pytest.mark.parametrize("variant", TORCHVISION_OPS)
 def test_macs_are_torchvisions_to_the_last_printed_digit(variant):
     size, ops = TORCHVISION_OPS[variant]
-    assert round(info.totals(f"efficientnet_{variant}", size)[1] / 1e9, 3) == ops
+    assert round(layers.totals(f"efficientnet_{variant}", size)[1] / 1e9, 3) == ops
 
 
 def test_the_head_counts_its_own_classes():
-    assert info.totals("efficientnet_b2", 260, 1000)[0] - info.totals("efficientnet_b2", 260, 10)[0] == 990 * (1408 + 1)
+    assert layers.totals("efficientnet_b2", 260, 1000)[0] - layers.totals("efficientnet_b2", 260, 10)[0] == 990 * (
+        1408 + 1
+    )
 
 
 @pytest.mark.parametrize("variant", ["efficientnet_b2", "efficientnet_lite1"])
@@ -59,16 +61,16 @@ def test_shapes_are_the_networks(variant):
 
     net = EfficientNet(variant, 7)
     net.update_parameters_name()
-    assert {p.name: tuple(p.shape) for p in net.get_parameters()} == info.shapes(variant, 7)
+    assert {p.name: tuple(p.shape) for p in net.get_parameters()} == layers.shapes(variant, 7)
 
 
 def test_table_names_every_layer_and_the_totals():
-    text = info.table("efficientnet_b0")
+    text = layers.table("efficientnet_b0")
     assert "blocks.15.se.reduce" in text and text.endswith("5,288,548 parameters, 385,814,752 MACs")
-    assert len(text.splitlines()) == 1 + len(info.layers("efficientnet_b0")) + 1
+    assert len(text.splitlines()) == 1 + len(layers.layers("efficientnet_b0")) + 1
 
 
 def test_unknown_variant_is_refused_with_the_names():
-    assert info.full_name("lite0") == "efficientnet_lite0"
+    assert layers.full_name("lite0") == "efficientnet_lite0"
     with pytest.raises(InputError, match="'b9' is not a variant; choose one of efficientnet_b0"):
-        info.full_name("b9")
+        layers.full_name("b9")

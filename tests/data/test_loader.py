@@ -10,11 +10,12 @@ import time
 import numpy as np
 import pytest
 
-from effnet.data.loader import epoch_order, eval_batches, train_batches
+from effnet.data.loader import eval_batches, train_batches
 from effnet.data.presets import eval_preset, train_preset
+from effnet.data.streams import epoch_order
 from effnet.errors import InputError
+from tests.data.test_presets import EVERYTHING, evaluation, settings
 from tests.pictures import jpeg, odd
-from tests.test_presets import EVERYTHING, evaluation, settings
 
 SIZE, COUNT, BATCH = 32, 61, 8
 

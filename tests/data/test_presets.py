@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from effnet import native, recipe
-from effnet.data import augment
+from effnet.data import augment, streams
 from effnet.data.presets import decode, eval_preset, train_preset
 from effnet.errors import InputError
 from tests.conftest import SHARED
+from tests.native.test_native import resize, rgb
 from tests.pictures import jpeg, odd
-from tests.test_native import resize, rgb
 
 PLAIN = {
     "crop_scale": (1, 1), "crop_ratio": (1, 1), "interpolation": "bilinear", "hflip": 0, "auto_augment": "", "color_jitter": (0, 0, 0),
@@ -105,7 +105,7 @@ def test_training_is_a_pure_function_of_seed_epoch_and_index():
 def test_training_is_the_crop_that_was_drawn():
     data, preset, flips = jpeg(2, (200, 150)), train_preset(48, settings(**CROP), 9), 0
     for index in range(30):
-        rng = augment.generator(9, augment.SAMPLE, 2, index)
+        rng = streams.generator(9, streams.SAMPLE, 2, index)
         box = augment.crop_box(200, 150, CROP["crop_scale"], CROP["crop_ratio"], rng)
         flip = rng.random() < 0.5
         flips += flip

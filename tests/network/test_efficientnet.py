@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 import pytest
 
-from effnet.arch import layers as info
 from effnet.arch.initial import initial_weights
+from effnet.arch.layers import shapes
+from effnet.network.efficientnet import EfficientNet, load_weights
+from effnet.network.layers import Layers
+from effnet.network.operators import best_layers
 
 EPS = 1e-3  # ours
 # library, variant, padding, image size: odd and even sizes pad differently
@@ -26,7 +30,7 @@ def pictures(size):
 
 def random_weights(variant, class_num):
     """Initial weights with batch normalisation that does something: a pure function of NumPy."""
-    weights, random = initial_weights(info.shapes(variant, class_num), seed=1), np.random.default_rng(2)
+    weights, random = initial_weights(shapes(variant, class_num), seed=1), np.random.default_rng(2)
     spans = {
         "gamma": (0.8, 1.2),
         "beta": (-0.2, 0.2),
@@ -40,13 +44,9 @@ def random_weights(variant, class_num):
     return weights
 
 
-def our_logits(variant, padding, weights, images, training=False):
-    import mindspore as ms
-
-    from effnet.network.efficientnet import EfficientNet, load_weights
-
+def our_logits(variant, layers, weights, images, training=False):
     ms.set_context(mode=ms.GRAPH_MODE)
-    net = EfficientNet(variant, len(weights["classifier.bias"]), padding)
+    net = EfficientNet(variant, len(weights["classifier.bias"]), layers)
     net.update_parameters_name()
     load_weights(net, weights)
     net.set_train(training)
@@ -61,10 +61,12 @@ def assert_same(ours, reference):
     )
 
 
+@pytest.mark.parametrize("kind", [Layers, best_layers], ids=["mindspore", "best"])
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
 @pytest.mark.parametrize("name", CASES)
-def test_logits_are_the_other_librarys(name, training):
+def test_logits_are_the_other_librarys(name, training, kind):
     _, variant, padding, size = CASES[name]
-    with np.load(Path(__file__).parent / "data" / "references.npz") as references:
+    with np.load(Path(__file__).with_name("references.npz")) as references:
         reference = references[f"{name}_{'training' if training else 'evaluation'}"]
-    assert_same(our_logits(variant, padding, random_weights(variant, 10), pictures(size), training), reference)
+    weights = random_weights(variant, 10)
+    assert_same(our_logits(variant, kind(padding), weights, pictures(size), training), reference)

@@ -1,4 +1,4 @@
-"""effnet/kernels: values and gradients against PyTorch in float64, the same bytes on any number of threads and
+"""effnet/network/operators: values and gradients against PyTorch in float64, the same bytes on any number of threads and
 processors.
 """
 
@@ -7,20 +7,18 @@ import hashlib
 import subprocess
 import sys
 
+import mindspore as ms
 import numpy as np
 import pytest
 
+from effnet.native.build import FLAGS
+from effnet.network import device, operators
+from effnet.network.efficientnet import ConvBN
+from effnet.network.layers import Layers, Swish
+from tests.conftest import ROOT
+
 device.start("CPU")
-
-import mindspore as ms  # noqa: E402
-
-from effnet import native  # noqa: E402
-from effnet.mindir.write import to_mindspore  # noqa: E402
-from effnet.network import efficientnet as network
-from effnet.network import operators as kernels  # noqa: E402
-from tests.conftest import ROOT  # noqa: E402
-
-pytestmark = pytest.mark.skipif(not kernels.usable(), reason="the operators are for x86-64")
+pytestmark = pytest.mark.skipif(not operators.usable(), reason="the operators are for x86-64")
 # (kernel, stride, height, padding): odd and even sizes, kernels larger than the picture, several vectors to a row
 SIZES = [(3, 1, 8, "same"), (5, 1, 33, "same"), (5, 1, 1, "same"), (3, 2, 9, "same"), (5, 2, 8, "same"), (5, 2, 2, "same"), (3, 2, 1, "same"),
          (3, 2, 130, "same"), (3, 1, 9, "symmetric"), (3, 2, 16, "symmetric"), (5, 2, 9, "symmetric")]  # fmt: skip
@@ -44,7 +42,7 @@ def gradients(function, *arrays):
 
 
 def batch_norm(swish):
-    operator, eps = kernels.batch_norm(swish), ms.Tensor([1e-3], ms.float32)
+    operator, eps = operators.batch_norm(swish), ms.Tensor([1e-3], ms.float32)
 
     def values(x, gamma, beta):
         return operator(x, gamma, beta, eps)[0]
@@ -82,12 +80,12 @@ def test_depthwise_is_torchs(kernel, stride, height, padding):
     expected = torch_gradients(
         lambda x, w: F.conv2d(F.pad(x, (*pads(height + 1), *pads(height))), w, stride=stride, groups=6), x, weight
     )
-    assert_close(gradients(kernels.depthwise(stride, padding), x, weight), expected)
+    assert_close(gradients(operators.depthwise(stride, padding), x, weight), expected)
 
 
 @pytest.mark.parametrize("kernel, stride, height, padding", SIZES)
 def test_depthwise_is_mindspores(kernel, stride, height, padding):
-    conv = network.ConvBN(6, 6, kernel, stride, group=6, padding=padding).conv
+    conv = ConvBN(Layers(padding), 6, 6, kernel, stride, group=6).conv
     x, weight = numbers(0, 2, 6, height, height + 1), numbers(1, 6, 1, kernel, kernel)
     conv.weight.set_data(ms.Tensor(weight))
     inputs = ms.Tensor(x)
@@ -99,7 +97,7 @@ def test_depthwise_is_mindspores(kernel, stride, height, padding):
 
     dx, (dweight,) = ms.grad(weighted, 0, ms.ParameterTuple([conv.weight]))(inputs)
     assert_close(
-        gradients(kernels.depthwise(stride, padding), x, weight), [value.asnumpy(), dx.asnumpy(), dweight.asnumpy()]
+        gradients(operators.depthwise(stride, padding), x, weight), [value.asnumpy(), dx.asnumpy(), dweight.asnumpy()]
     )
 
 
@@ -117,7 +115,7 @@ def test_batch_norm_is_torchs(swish, shape):
         y = F.batch_norm(x, mean, variance, gamma, beta, True, 0.1, 1e-3)
         return F.silu(y) if swish else y
 
-    layer = kernels.BatchNorm2d(shape[1], 1e-3, 0.9, swish).set_train()
+    layer = operators.BatchNorm2d(shape[1], 1e-3, 0.9, Swish(operators.sigmoid()) if swish else None).set_train()
     layer.gamma.set_data(ms.Tensor(gamma))
     layer.beta.set_data(ms.Tensor(beta))
     expected = torch_gradients(theirs, x, gamma, beta)
@@ -129,7 +127,7 @@ def test_batch_norm_is_torchs(swish, shape):
 @pytest.mark.parametrize("shape", [(3, 6, 5, 7), (2, 3, 16, 16), (4, 1, 1, 1)])
 def test_scale_by_hand(shape):
     x, gate = numbers(0, *shape), numbers(1, *shape[:2])
-    value, dx, dgate = gradients(kernels.scale(), x, gate)
+    value, dx, dgate = gradients(operators.scale(), x, gate)
     assert np.array_equal(value, x * gate[:, :, None, None])
     assert np.array_equal(dx, numbers(9, *shape) * gate[:, :, None, None])
     assert_close([dgate], [(numbers(9, *shape).astype(np.float64) * x).sum((2, 3))])
@@ -138,7 +136,7 @@ def test_scale_by_hand(shape):
 def test_sigmoid_to_the_last_places():
     x = np.linspace(-90, 90, 20001, dtype=np.float32)
     exact = 1 / (1 + np.exp(-x.astype(np.float64)))
-    value, slope = gradients(kernels.sigmoid(), x)
+    value, slope = gradients(operators.sigmoid(), x)
     assert (np.abs(value - exact) <= 3e-7 * exact + 1e-37).all()
     assert_close([slope], [numbers(9, len(x)) * exact * (1 - exact)])
 
@@ -153,14 +151,15 @@ def test_swish_far_from_zero():
 def test_the_same_bytes_on_any_processor_and_number_of_threads(tmp_path):
     """The library, and one for a plain x86-64, each in a process of its own with 1 and 3 threads, give one digest."""
     plain = tmp_path / "plain.so"
-    sources = [str(path) for path in native.FOLDER.glob("*.c")]
-    subprocess.run(["cc", *native.FLAGS, "-DFOR_EACH_CPU=", *sources, "-o", str(plain), "-ljpeg", "-lm"], check=True)
-    program = "import sys; from tests.test_kernels import digest; print(digest(sys.argv[1]))"
+    sources = [str(path) for path in operators.FOLDER.glob("*.c")]
+    subprocess.run(["cc", *FLAGS, "-DFOR_EACH_CPU=", *sources, "-o", str(plain), "-lm"], check=True)
+    program = "import sys; from tests.network.test_operators import digest; print(digest(sys.argv[1]))"
     found = set()
-    for library in (native.build(), plain):
+    for library in (operators._library(), plain):
         for threads in "13":
-            done = subprocess.run([sys.executable, "-c", program, library], cwd=ROOT, env={"OMP_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)},
-                                  capture_output=True, text=True, check=True)  # fmt: skip
+            env = {"OMP_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)}
+            command = [sys.executable, "-c", program, library]
+            done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
             found.add(done.stdout.splitlines()[-1])
     assert len(found) == 1
 
@@ -195,18 +194,3 @@ def digest(library):
         for array in outputs:
             total.update(array.tobytes())
     return total.hexdigest()
-
-
-def test_exported_files_do_without(tmp_path):
-    """A MINDIR file holds MindSpore's own operators, for it must run where this library is not."""
-    net = network.EfficientNet("efficientnet_b0", 10)
-    weights = {p.name: p.asnumpy() for p in net.get_parameters()}
-    to_mindspore(
-        tmp_path / "net.mindir",
-        weights,
-        {"variant": "efficientnet_b0", "class_num": 10, "padding": "same"},
-        32,
-        32,
-        "MINDIR",
-    )
-    assert b"Custom" not in (tmp_path / "net.mindir").read_bytes()

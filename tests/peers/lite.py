@@ -1,8 +1,8 @@
 """PyTorch's view of pictures: the Lite weights in their own network (PyPI efficientnet_lite_pytorch), torchvision's
 pre-processing.
 
-    python -m tests.peers.lite ../shared/data/imagenet100      writes tests/data/imagenet100.npz, which
-    tests/test_imagenet100.py uses
+    python -m tests.peers.lite ../shared/data/imagenet100      writes tests/comparison/imagenet100.npz, which
+    tests/comparison/test_imagenet100.py uses
 
 Nothing of effnet is used but the table of sources, so that an error on our side cannot hide.
 """
@@ -56,7 +56,9 @@ def main(folder):
             f"{name}_largest": reference.max(1),
             f"{name}_norm": np.linalg.norm(reference, axis=1),
         }
-    np.savez(Path(__file__).parents[1] / "data" / "imagenet100.npz", wnids=[file.name[:9] for file in files], **found)
+    np.savez(
+        Path(__file__).parents[1] / "comparison" / "imagenet100.npz", wnids=[file.name[:9] for file in files], **found
+    )
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ import os
 import numpy as np
 import pytest
 
-from effnet.weights import convert as weights
+from effnet.network.layers import Layers
 from effnet.weights import tensors
+from effnet.weights.convert import convert
+from tests.network.test_efficientnet import EPS, assert_same, our_logits, pictures
 from tests.peers.nets import bn_eps, keras_net, tensors_of, torch_net
-from tests.test_parity import EPS, assert_same, our_logits, pictures
 
 pytestmark = pytest.mark.peers
 
@@ -36,9 +37,11 @@ def test_logits_with_weights_carried_over(library, variant, size, training):
     # evaluation keeps the library's own epsilon, which the converter takes up
     eps = EPS if training else bn_eps(library, variant)
     net, forward = torch_net(library, variant, size, eps)
-    converted = weights.convert(tensors_of(net), variant, 1000, eps)
+    converted = convert(tensors_of(net), variant, 1000, eps)
     padding = "symmetric" if library in ("torchvision", "timm") else "same"
-    assert_same(our_logits(variant, padding, converted, pictures(size), training), forward(pictures(size), training))
+    assert_same(
+        our_logits(variant, Layers(padding), converted, pictures(size), training), forward(pictures(size), training)
+    )
 
 
 NAMED = [
@@ -49,7 +52,7 @@ NAMED = [
 @pytest.mark.parametrize("library, variant", NAMED + [("timm_tf", f"efficientnet_lite{n}") for n in range(5)])
 def test_every_name_of_every_variant_is_known(library, variant):
     pytest.importorskip("torch")
-    weights.convert(tensors_of(torch_net(library, variant, 64)[0]), variant, 1000)
+    convert(tensors_of(torch_net(library, variant, 64)[0]), variant, 1000)
 
 
 @pytest.mark.parametrize("variant", ["efficientnet_b0", "efficientnet_b2"])
@@ -57,10 +60,10 @@ def test_keras_h5(variant, tmp_path):
     os.environ.setdefault("KERAS_BACKEND", "torch")
     pytest.importorskip("keras")
     forward = keras_net(variant, 64, tmp_path / "keras.h5")
-    converted = weights.convert(tensors.read(tmp_path / "keras.h5"), variant, 1000)
+    converted = convert(tensors.read(tmp_path / "keras.h5"), variant, 1000)
     for training in (False, True):
         reference = forward(pictures(64), training)
-        assert_same(our_logits(variant, "same", converted, pictures(64), training), reference)
+        assert_same(our_logits(variant, Layers("same"), converted, pictures(64), training), reference)
 
 
 def test_padding_decides():
@@ -69,8 +72,8 @@ def test_padding_decides():
     """
     pytest.importorskip("torch")
     net, _ = torch_net("timm_tf", "efficientnet_b0", 64)
-    converted = weights.convert(tensors_of(net), "efficientnet_b0", 1000)
+    converted = convert(tensors_of(net), "efficientnet_b0", 1000)
     same, symmetric = (
-        our_logits("efficientnet_b0", padding, converted, pictures(64)) for padding in ("same", "symmetric")
+        our_logits("efficientnet_b0", Layers(padding), converted, pictures(64)) for padding in ("same", "symmetric")
     )
     assert np.abs(same - symmetric).max() > 1e-2

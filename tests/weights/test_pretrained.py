@@ -15,7 +15,7 @@ from effnet.arch.family import VARIANTS
 from effnet.errors import InputError
 from effnet.recipe import Evaluate
 from effnet.weights import pretrained
-from tests.test_weights import given
+from tests.weights.test_convert import given
 
 FIELDS = {"variant", "digest", "padding", "bn_eps", "mean", "std", "resize", "crop", "interpolation", "licence", "top1"}
 

@@ -12,7 +12,7 @@ import pytest
 from effnet.errors import InputError
 from effnet.weights import tensors
 
-STORED = Path(__file__).parent / "data"  # zip.pth and legacy.pth were written by torch 2.13
+STORED = Path(__file__).parent  # zip.pth and legacy.pth were written by torch 2.13
 
 
 @pytest.mark.parametrize("name", ["zip.pth", "legacy.pth"])
