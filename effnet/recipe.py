@@ -70,18 +70,18 @@ class Data(Section):
 
 
 class Augment(Section):
-    """Training pre-processing, a pure function of (seed, epoch, sample); and the normalisation shared with
-    evaluation.
-    """
+    """Training pre-processing, a pure function of (seed, epoch, sample); and the normalisation shared with evaluation."""
 
     crop_scale: Span = Field(
-        description="share of the picture's area that a random crop covers, least and most; [1, 1] with ratio [1, 1]: no crop"
+        description="share of the picture's area that a random crop covers, least and most; "
+        "[1, 1] with ratio [1, 1]: no crop"
     )
     crop_ratio: Span = Field(description="aspect ratio of the random crop, least and most")
     interpolation: Interpolation = Field(description="resampling of the crop to image_size")
     hflip: Share = Field(description="chance of a horizontal flip")
     auto_augment: str = Field(
-        description="'' none, 'imagenet' the AutoAugment paper's policy, 'rand-mM-nN' RandAugment of magnitude M, N operations"
+        description="'' none, 'imagenet' the AutoAugment paper's policy, "
+        "'rand-mM-nN' RandAugment of magnitude M, N operations"
     )
     color_jitter: RGB = Field(
         description="brightness, contrast, saturation: each factor uniform in 1 +- value; 0 is off"
@@ -89,7 +89,8 @@ class Augment(Section):
     random_erasing: Share = Field(description="chance that a rectangle is erased")
     mixup: NotNegative = Field(description="alpha of mixup's Beta(alpha, alpha); 0 is off")
     cutmix: NotNegative = Field(
-        description="alpha of cutmix's Beta(alpha, alpha); 0 is off; with mixup on, each batch pair takes one of the two by chance"
+        description="alpha of cutmix's Beta(alpha, alpha); 0 is off; "
+        "with mixup on, each batch pair takes one of the two by chance"
     )
     mean: RGB = Field(description="subtracted per channel, in units of 0..255")
     std: RGB = Field(description="divided by per channel, in units of 0..255")
@@ -198,7 +199,8 @@ class Recipe(Section):
         parts = self.train.device_num * self.train.accumulate
         if self.data.batch_size % parts:
             raise ValueError(
-                f"data.batch_size: {self.data.batch_size} is not divisible by train.device_num x train.accumulate = {parts}"
+                f"data.batch_size: {self.data.batch_size} is not divisible by "
+                f"train.device_num x train.accumulate = {parts}"
             )
         for name in ("validation", "evaluate"):
             crop, resize = getattr(self, name).crop, getattr(self, name).resize
@@ -206,7 +208,8 @@ class Recipe(Section):
                 raise ValueError(f"{name}.crop: {crop} is larger than {name}.resize = {resize}")
         if self.train.warmup_epochs > self.train.epoch_size:
             raise ValueError(
-                f"train.warmup_epochs: {self.train.warmup_epochs} is more than train.epoch_size = {self.train.epoch_size}"
+                f"train.warmup_epochs: {self.train.warmup_epochs} is more than "
+                f"train.epoch_size = {self.train.epoch_size}"
             )
         for name in ("crop_scale", "crop_ratio"):
             least, most = getattr(self.augment, name)

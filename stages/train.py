@@ -17,8 +17,10 @@ from effnet.network import checkpoint, device
 from effnet.network.ranks import join
 from effnet.results import metrics, provenance
 from effnet.results.curves import curves, write_summary
+from effnet.runs import identity
+from effnet.runs.run import Run, alone
 from effnet.shards.dataset import Dataset
-from effnet.training import identity, runs, start
+from effnet.training import start
 from effnet.training.loop import train
 
 START = "models/start/start.ckpt"  # stage `pretrained` puts it there
@@ -33,34 +35,26 @@ def main():
         machine.check(settings.device_target, settings.device_num)
         return launch.run(launch.command("stages.train", settings.device_num))
 
-    device.start(settings.device_target)
-    ranks = join(settings.device_num)
-    first = ranks.rank == 0
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+    device.start(settings.device_target)
+    ranks = join(settings.device_num)
+    say = print if ranks.rank == 0 else lambda text: None
     train_set, val_set = Dataset("data/prepared", "train"), Dataset("data/prepared", "val")
-    initial, origin, source = starting_weights(params, print if first else lambda text: None)
+    initial, origin, source = starting_weights(params, say)
     meta = identity.of_model(params, train_set, source)
+    run = Run(CHECKPOINTS, identity.of_run(params, train_set, origin), settings.keep_checkpoint_max, ranks, wish(), say)
     evaluator = Evaluator(meta, params.validation, params.data.workers, ranks)
 
     def validate(weights):
         return metrics.summarize(metrics.results(evaluator(weights, val_set, show=False), val_set.labels))
 
-    with contextlib.ExitStack() as held:
-        held.enter_context(explained(params, machine.memory(settings.device_target)))
-        log = lambda record: None  # noqa: E731
-        if first:
-            held.enter_context(runs.alone(CHECKPOINTS))
-            log = held.enter_context(curves("metrics/train"))
-        wish = next((wish for wish in ("anew", "continue") if os.environ.get(wish.upper())), "")
-        run = runs.Run(
-            CHECKPOINTS, identity.of_run(params, train_set, origin), settings.keep_checkpoint_max, ranks, wish
-        )
+    with explained(params, machine.memory(settings.device_target)), records(ranks) as log:
         done = train(params, train_set, run, validate, initial, log, lambda: bool(stopped))
     if done is None:
         print("stopped by SIGTERM; the state is saved, run again to go on")
         return EXIT_STOPPED
-    if first:
+    if ranks.rank == 0:
         write_results(*done, run, meta, train_set, settings)
     return 0
 
@@ -71,6 +65,22 @@ def starting_weights(params, say):
         return None, "", "trained here"
     weights, meta = start.load(params, START, say)
     return weights, sha256(START), f"fine-tuned from {meta['source']} ({meta.get('licence', 'own weights')})"
+
+
+def wish():
+    return next((wish for wish in ("anew", "continue") if os.environ.get(wish.upper())), "")
+
+
+@contextlib.contextmanager
+def records(ranks):
+    """What takes each epoch's record: on the first rank curves, with the folder of checkpoints held for this
+    training.
+    """
+    if ranks.rank > 0:
+        yield lambda record: None
+        return
+    with alone(CHECKPOINTS), curves("metrics/train") as log:
+        yield log
 
 
 def write_results(weights, place, run, meta, train_set, settings):

@@ -157,10 +157,10 @@ def test_versions_are_those_of_the_lock():
 
 
 def test_what_trains_is_what_the_identity_hashes():
-    from effnet.training.identity import FOLDERS, PACKAGES
+    from effnet.runs.identity import FOLDERS, PACKAGES
 
     folders = {path.split("/")[1] for path in closure("train")[0] if path.count("/") == 2}
-    watching = {"devices", "evaluation", "results"}  # where it runs, what it is said to be worth
+    watching = {"devices", "evaluation", "results", "runs"}  # where it runs, what it is said to be worth, what is kept of it
     assert folders - watching == set(FOLDERS)
     declared = {
         key.rsplit(".", 1)[1]

@@ -25,7 +25,7 @@ STEPS_AHEAD = 50  # that a device may be given before we look at their losses
 
 
 def train(recipe, train_set, run, validate, initial=None, on_epoch=lambda record: None, stop=lambda: False):
-    """Train to the end of the recipe, going on from what `run` (effnet/training/runs.py) has kept.
+    """Train to the end of the recipe, going on from what `run` (effnet/runs/run.py) has kept.
 
     validate   f(weights {name: array}) -> {"loss", "top1", "top5"}, asked after each epoch
     initial    weights that a new run starts from; random ones if None

@@ -62,7 +62,8 @@ class Place:
         last = self.history[-1]
         ms, steps = last["seconds"] * 1000, last["images_per_second"] * last["seconds"] / batch_size
         return (
-            f"epoch {last['epoch']}: epoch time: {ms:.0f}, per step time: {ms / max(1, steps):.1f}, avg loss: {last['loss']:.4f}, "
+            f"epoch {last['epoch']}: epoch time: {ms:.0f}, per step time: {ms / max(1, steps):.1f}, "
+            f"avg loss: {last['loss']:.4f}, "
             f"lr: {last['learning_rate']:.3g}, images/s: {last['images_per_second']:.1f}, "
             f"val loss: {last['val_loss']:.4f}, top1: {last['top1']:.4f}, top5: {last['top5']:.4f}"
         )
@@ -73,7 +74,8 @@ class Place:
             self.scale, self.good_steps, self.overflows = max(1.0, self.scale / 2), 0, self.overflows + 1
             if self.overflows == OVERFLOWS_IN_A_ROW:
                 raise InputError(
-                    f"{where}: gradients overflowed {OVERFLOWS_IN_A_ROW} times in a row; lower train.lr_max or use amp_level O0"
+                    f"{where}: gradients overflowed {OVERFLOWS_IN_A_ROW} times in a row; "
+                    "lower train.lr_max or use amp_level O0"
                 )
             return
         self.good_steps, self.overflows = self.good_steps + 1, 0

@@ -13,7 +13,7 @@ from pathlib import Path
 from effnet.errors import InputError
 from effnet.network import checkpoint
 from effnet.network.ranks import ALONE, wait_for_all
-from effnet.training.identity import difference
+from effnet.runs.identity import difference
 from effnet.training.place import Place
 from effnet.training.step import share_statistics
 
@@ -24,7 +24,7 @@ WAYS_ON = "CONTINUE=1 goes on all the same and records it, ANEW=1 trains from th
 class Run:
     """The training that keeps its checkpoints in `folder`: step-N.ckpt to go on from, best.ckpt the best by validation.
 
-    identity   of the run that is to be trained (effnet/training/identity.py)
+    identity   of the run that is to be trained (effnet/runs/identity.py)
     wish       "" , "anew" or "continue": what the user asked for where the folder holds another run
     keep       how many of the newest checkpoints stay
     """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from effnet.files import digest
 from effnet.recipe import training_values
-from effnet.training import normal_form
+from effnet.runs import normal_form
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (
@@ -63,7 +63,8 @@ def of_model(recipe, dataset, source="trained here"):
     """A model's meta: what is needed to use it, and where it comes from. Its pre-processing is what validation used."""
     model, validation, augment = recipe.model, recipe.validation, recipe.augment
     return {
-        "variant": model.variant, "class_num": model.class_num, "padding": model.padding, "image_size": model.image_size,
+        "variant": model.variant, "class_num": model.class_num, "padding": model.padding,
+        "image_size": model.image_size,
         "classes": dataset.classes, "class_ids": dataset.class_ids,
         "mean": augment.mean, "std": augment.std,
         "resize": validation.resize, "crop": validation.crop, "interpolation": validation.interpolation,
