@@ -1,11 +1,10 @@
 """Other people's weights as a checkpoint of ours, with their pre-processing, licence and classes inside.
 
-    python stages/pretrained.py                                      what the recipe's model.pretrained names ->
-    models/start/start.ckpt python stages/pretrained.py lite0                                ->
-    models/pretrained/lite0.ckpt python stages/pretrained.py torchvision_b2 --file my_b2.pth      weights of your own,
-    of the kind that the row describes
+    python -m stages.pretrained           what the recipe's model.pretrained names -> models/start/start.ckpt
+    python -m stages.pretrained lite0     -> models/pretrained/lite0.ckpt
+    python -m stages.pretrained torchvision_b2 --file my_b2.pth     weights of your own, of the kind of that row
 
-Names are the rows of effnet/weights.yaml. model.pretrained may also be the path of a checkpoint of ours.
+Names are the rows of effnet/weights/table.yaml. model.pretrained may also be the path of a checkpoint of ours.
 """
 
 import argparse
@@ -20,7 +19,7 @@ CACHE = "data/raw/weights"
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", nargs="?", help="row of effnet/weights.yaml")
+    parser.add_argument("name", nargs="?", help="row of effnet/weights/table.yaml")
     parser.add_argument("--file", default="", help="weight file of your own")
     args = parser.parse_args()
     if args.name:
@@ -37,7 +36,7 @@ def main():
 
 
 def write(path, weights, meta):
-    checkpoint.save_model(path, weights, meta)
+    checkpoint.save(path, weights, meta)
     top1 = f", published top-1 {meta['expected_top1']:.1%}" if meta.get("expected_top1") else ""
     print(f"{path}: {meta['variant']} from {meta['source']} ({meta.get('licence', 'own weights')}){top1}")
     return 0
