@@ -6,15 +6,16 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from effnet.arch.family import VARIANTS
 from effnet.errors import InputError
+from effnet.network.checkpoint import load_model
 from effnet.recipe import Evaluate
 from effnet.weights import pretrained
+from tests.conftest import ROOT
 from tests.weights.test_convert import given
 
 FIELDS = {"variant", "digest", "padding", "bn_eps", "mean", "std", "resize", "crop", "interpolation", "licence", "top1"}
@@ -152,27 +153,25 @@ def test_a_file_of_ones_own(tmp_path, table):
         pretrained.load("timm_tf_b2", tmp_path / "cache", tmp_path / "mine.npz")
     with pytest.raises(InputError, match="absent.npz: no such weight file"):
         pretrained.load("timm_tf_b0", tmp_path / "cache", tmp_path / "absent.npz")
-    with pytest.raises(InputError, match="'b9' is not in effnet/weights.yaml; it has lite0"):
+    with pytest.raises(InputError, match="'b9' is not in effnet/weights/table.yaml; it has lite0"):
         pretrained.load("b9", tmp_path)
 
 
 def test_the_stage_writes_a_checkpoint(tmp_path):
     stored(tmp_path / "mine.npz")
-    stage = Path(__file__).parents[1] / "stages" / "pretrained.py"
-    env = os.environ | {"PYTHONPATH": str(stage.parents[1])}
-    command = [sys.executable, stage, "timm_tf_b0", "--file", "mine.npz"]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.startswith(
-        "models/pretrained/timm_tf_b0.ckpt: efficientnet_b0 from mine.npz (Apache-2.0)"
-    ), done.stderr
-    from effnet.network.checkpoint import load_model
 
+    def run():
+        command = [sys.executable, "-m", "stages.pretrained", "timm_tf_b0", "--file", "mine.npz"]
+        env = os.environ | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert "Traceback" not in done.stderr
+        return done
+
+    done = run()
+    said = "models/pretrained/timm_tf_b0.ckpt: efficientnet_b0 from mine.npz (Apache-2.0)"
+    assert done.returncode == 0 and done.stdout.startswith(said), done.stderr
     weights, meta = load_model(tmp_path / "models/pretrained/timm_tf_b0.ckpt", "efficientnet_b0", 1000)
     assert meta["class_ids"][999] == "n15075141" and weights["classifier.bias"].shape == (1000,)
     (tmp_path / "mine.npz").write_bytes(b"PK")
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert (
-        done.returncode == 2
-        and done.stderr.startswith("error: mine.npz: damaged or not a .npz file")
-        and "Traceback" not in done.stderr
-    )
+    done = run()
+    assert done.returncode == 2 and done.stderr.startswith("error: mine.npz: damaged or not a .npz file")
