@@ -70,7 +70,7 @@ class Data(Section):
 
 
 class Augment(Section):
-    """Training pre-processing, a pure function of (seed, epoch, sample); and the normalisation shared with evaluation."""
+    """Training pre-processing, a pure function of (seed, epoch, sample); and the normalisation, evaluation's too."""
 
     crop_scale: Span = Field(
         description="share of the picture's area that a random crop covers, least and most; "

@@ -86,6 +86,9 @@ def build(folder, lite=None, tests=False, sanitize=False, fuzz=False):
     for tool in ("cmake", "clang++") if fuzz else ("cmake",):
         if not shutil.which(tool):
             raise InputError(f"{tool} is not installed; run: apt install {PACKAGES}{' clang' if fuzz else ''}")
+    cache = Path(folder, "CMakeCache.txt")
+    if cache.exists() and f"CMAKE_HOME_DIRECTORY:INTERNAL={SOURCES}\n" not in cache.read_text():
+        shutil.rmtree(folder)  # made for another checkout, or this one was moved
     switches = {"APP": lite is not None, "TESTS": tests, "SANITIZE": sanitize, "FUZZ": fuzz}
     options = [f"-DEFFNET_{name}={'ON' if on else 'OFF'}" for name, on in switches.items()] + [
         f"-DEFFNET_NATIVE={native.FOLDER}"
