@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Make .venv with the locked dependencies; called by `make setup`. System packages are checked first: installed when run as root on
-# Debian or Ubuntu, else named in one line with the command that installs them.
+# Make .venv with the locked dependencies; called by `make setup`. System packages are checked first: installed when run
+# as root on Debian or Ubuntu, else named in one line with the command that installs them.
 #   ./setup.sh [cpu|gpu|ascend]    default: what it was last time, else cpu
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -17,7 +17,7 @@ python=${PYTHON:-}
 for candidate in python3 python3.12 python3.11 python3.10; do
   [ -n "$python" ] || ! suits "$candidate" || python=$candidate
 done
-if [ -n "$python" ]; then suits "$python" || fail "PYTHON=$python is not Python 3.10, 3.11 or 3.12, which MindSpore needs"; fi
+[ -z "$python" ] || suits "$python" || fail "PYTHON=$python is not Python 3.10, 3.11 or 3.12, which MindSpore needs"
 
 header() { echo "#include <stdio.h>
 #include <$1>" | c++ -E -x c++ - >/dev/null 2>&1; }
@@ -34,7 +34,8 @@ if [ ${#packages[@]} -gt 0 ]; then
   packages=("${packages[@]##*/}")
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing system packages: ${packages[*]}"
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}"; } >/dev/null \
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get update -qq && apt-get install -qq -y --no-install-recommends "${packages[@]}"; } >/dev/null \
       || fail "apt-get could not install ${packages[*]}"
   else
     fail "system packages are missing; install them with: sudo apt-get install ${packages[*]}"
@@ -43,13 +44,15 @@ if [ ${#packages[@]} -gt 0 ]; then
     [ -n "$python" ] || ! suits "$candidate" || python=$candidate
   done
 fi
-[ -n "$python" ] || fail "no Python 3.10, 3.11 or 3.12 found, which MindSpore needs; install one and name it: make setup PYTHON=/path/to/python3.12"
+[ -n "$python" ] || fail "no Python 3.10, 3.11 or 3.12 found, which MindSpore needs; install one and name it:" \
+  "make setup PYTHON=/path/to/python3.12"
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 pip() { .venv/bin/python -m pip "$@" -q --disable-pip-version-check; }
 pip install "pip>=24"  # Debian 12's own warns of what newer ones do right
 
-# onnxruntime and onnxruntime-gpu write the same folder: taking one away breaks the other, so where the wrong one is, both go
+# onnxruntime and onnxruntime-gpu write the same folder: taking one away breaks the other, so where the wrong one is,
+# both go
 if [ $device = gpu ]; then wrong=onnxruntime; else wrong=onnxruntime-gpu; fi
 if .venv/bin/python -m pip show -q $wrong 2>/dev/null; then pip uninstall -y onnxruntime onnxruntime-gpu; fi
 
@@ -62,7 +65,8 @@ else
 fi
 pip install --no-deps --no-build-isolation -e .
 
-# NVIDIA's wheels for two CUDA majors overwrite each other's files, so each has a folder of its own; effnet/cuda.py loads from there
+# NVIDIA's wheels for two CUDA majors overwrite each other's files, so each has a folder of its own, from which
+# effnet/devices/cuda.py loads
 cuda() {
   cmp -s "requirements-cuda$1.txt" ".venv/cuda$1/requirements.txt" && return
   echo "installing NVIDIA's CUDA $1 libraries into .venv/cuda$1 ($2 to download)"
