@@ -14,8 +14,9 @@ TOY = "efficientnet_toy"
 def meta(recipe, **changes):
     """Of weights that go with the recipe, but for the changes."""
     fits = {
-        "variant": recipe.model.variant, "class_num": 10, "padding": recipe.model.padding, "mean": list(recipe.augment.mean),
-        "std": list(recipe.augment.std), "interpolation": recipe.validation.interpolation,
+        "variant": recipe.model.variant, "class_num": 10, "padding": recipe.model.padding,
+        "mean": list(recipe.augment.mean), "std": list(recipe.augment.std),
+        "interpolation": recipe.validation.interpolation,
     }  # fmt: skip
     return fits | changes
 

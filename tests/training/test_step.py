@@ -4,20 +4,19 @@
 
 import os
 
+import mindspore as ms
 import numpy as np
 import pytest
 
 from effnet.arch.family import keep_rates, plan
 from effnet.data.loader import Batch
+from effnet.network import device, efficientnet
+from effnet.network.ranks import Ranks
 from effnet.recipe import load
+from effnet.training import step as steps
 from tests.peers import reference
 
 device.start(os.environ.get("EFFNET_TEST_DEVICE", "CPU"))  # bench/gpu.py runs these on a card
-
-import mindspore as ms  # noqa: E402
-
-from effnet.network import efficientnet as network  # noqa: E402
-from effnet.training import step as steps  # noqa: E402
 
 
 def changed(recipe, section, **values):
@@ -30,10 +29,10 @@ def run(case, variant="efficientnet_toy", scale=1.0, amp_level="O0"):
     recipe = changed(recipe, "model", variant=variant, dropout=0.0, drop_connect=0.0)
     keys = ("opt", "opt_eps", "rms_decay", "momentum", "weight_decay", "clip_norm", "accumulate", "ema_decay")
     recipe = changed(recipe, "train", **{key: getattr(case, key) for key in keys})
-    net = network.create(recipe.model, seed=3, amp_level=amp_level)
+    net = efficientnet.create(recipe.model, seed=3, amp_level=amp_level)
     step, state = steps.create(net, net.trainable_params(), recipe, train_bn=case.train_bn)
     losses = []
-    for number, (batch, rate) in enumerate(zip(reference.batches(case), reference.rates(case), strict=False)):
+    for number, (batch, rate) in enumerate(zip(reference.batches(case), reference.rates(case), strict=True)):
         decay = min(case.ema_decay, (1 + number) / (10 + number))
         loss, finite = step(Batch(*batch, np.arange(len(batch[1]))), (None, None), scale, rate, decay)
         assert finite
@@ -60,26 +59,37 @@ def test_loss_scale_cancels_out():
     assert np.abs(plain[0] - scaled[0]).max() < 1e-5
 
 
-def test_drop_connect_acts_and_keeps_the_mean():
+def test_masks_keep_the_mean_and_are_each_batchs_own():
     recipe = changed(load("recipes/smoke.yaml"), "model", drop_connect=0.5, dropout=0.25)
-    blocks = plan("efficientnet_toy").blocks
-    path, feature = steps.keep_masks(recipe, blocks, 16, epoch=1, number=2, images=4000)
-    rates = keep_rates(blocks, 0.5)
+    recipe, sizes = changed(recipe, "data", batch_size=4000), plan("efficientnet_toy")
+    path, feature = steps.keep_masks(recipe, epoch=1, number=2)
+    rates = keep_rates(sizes.blocks, 0.5)
     assert rates[0] == 1 and np.isclose(rates[-1], 1 - 0.5 * 6 / 7)
+    assert path.shape == (4000, len(sizes.blocks)) and feature.shape == (4000, sizes.head)
     assert np.allclose(path.mean(0), 1, atol=0.08) and np.allclose((path > 0).mean(0), rates, atol=0.04)
-    assert np.isclose((feature > 0).mean(), 0.75, atol=0.01)
-    again = steps.keep_masks(recipe, blocks, 16, epoch=1, number=2, images=4000)
-    other = steps.keep_masks(recipe, blocks, 16, epoch=1, number=3, images=4000)
+    assert np.isclose((feature > 0).mean(), 0.75, atol=0.01) and np.isclose(feature.mean(), 1, atol=0.01)
+    again, other = steps.keep_masks(recipe, epoch=1, number=2), steps.keep_masks(recipe, epoch=1, number=3)
     assert (path == again[0]).all() and (path != other[0]).any()
 
-    net = network.create(load("recipes/smoke.yaml").model, seed=1)
+
+def test_masks_are_the_same_on_any_number_of_devices():
+    recipe = changed(load("recipes/smoke.yaml"), "model", drop_connect=0.5, dropout=0.25)
+    whole = steps.keep_masks(recipe, 1, 2)
+    for count in (2, 4):
+        shares = [steps.keep_masks(recipe, 1, 2, Ranks(rank, count)) for rank in range(count)]
+        for mask, parts in zip(whole, zip(*shares, strict=True), strict=True):
+            assert np.array_equal(np.concatenate(parts), mask)
+
+
+def test_drop_connect_acts():
+    blocks, net = plan("efficientnet_toy").blocks, efficientnet.create(load("recipes/smoke.yaml").model, seed=1)
     x = ms.Tensor(np.random.default_rng(0).standard_normal((4, 3, 32, 32)).astype(np.float32))
     net.set_train(True)
     all_kept = net(x, ms.Tensor(np.ones((4, 7), np.float32)), None).asnumpy()
     none_kept = net(x, ms.Tensor(np.zeros((4, 7), np.float32)), None).asnumpy()
     assert np.allclose(all_kept, net(x).asnumpy(), atol=1e-6)
-    residual = [b for b in blocks if b.stride == 1 and b.channels_in == b.channels_out]
-    assert not residual or not np.allclose(all_kept, none_kept)
+    assert [b for b in blocks if b.stride == 1 and b.channels_in == b.channels_out]
+    assert not np.allclose(all_kept, none_kept)
 
 
 @pytest.mark.parametrize("level", ["O2", "O3"])
@@ -91,7 +101,7 @@ def test_mixed_precision_is_near_float32_and_is_not_it(level):
 
 
 def test_o2_keeps_batch_normalisation_in_float32():
-    net = network.create(load("recipes/smoke.yaml").model, amp_level="O2")
+    net = efficientnet.create(load("recipes/smoke.yaml").model, amp_level="O2")
     for _, cell in net.cells_and_names():
         if isinstance(cell, ms.nn.BatchNorm2d):
             assert cell.fp32 and not cell.fp16
@@ -101,15 +111,15 @@ def test_o2_keeps_batch_normalisation_in_float32():
 
 def test_an_overflow_changes_nothing_under_a_dynamic_scale():
     recipe = changed(changed(load("recipes/smoke.yaml"), "model", dropout=0.0), "train", loss_scale=0.0, ema_decay=0.9)
-    net = network.create(recipe.model, seed=3)
+    net = efficientnet.create(recipe.model, seed=3)
     step, state = steps.create(net, net.trainable_params(), recipe)
     batch = Batch(*next(iter(reference.batches(reference.Case()))), np.arange(reference.IMAGES))
     learned = [p for p in state if not p.name.endswith(("moving_mean", "moving_variance"))]
     before = [p.asnumpy().copy() for p in learned]
     _, finite = step(batch, (None, None), 3e38, 1e-3, 0.9)
-    assert not bool(finite) and all(np.array_equal(p.asnumpy(), old) for p, old in zip(learned, before, strict=False))
+    assert not bool(finite) and all(np.array_equal(p.asnumpy(), old) for p, old in zip(learned, before, strict=True))
     _, finite = step(batch, (None, None), 1024.0, 1e-3, 0.9)
-    assert bool(finite) and any(not np.array_equal(p.asnumpy(), old) for p, old in zip(learned, before, strict=False))
+    assert bool(finite) and any(not np.array_equal(p.asnumpy(), old) for p, old in zip(learned, before, strict=True))
 
 
 @pytest.mark.peers
