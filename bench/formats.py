@@ -1,15 +1,13 @@
-"""Which format for the shards: tar with an index, ArrayRecord or MindRecord.
-Writing, opening, and reading in an order shuffled over the whole set:
+"""Which format for the shards: tar with an index, ArrayRecord or MindRecord?
 
-    python bench/formats.py [FOLDER]      FOLDER holds JPEGs; without it, made-up bytes of ImageNet's mean size
+    python -m bench.formats [FOLDER]      FOLDER holds JPEGs; without it, made-up bytes of ImageNet's mean size
 
-Needs `pip install array_record` beside the project's own packages. Everything is read from the page cache: what is
-compared is the formats' own cost.
+Writing, opening, and reading in an order shuffled over the whole set. Needs `pip install array_record` beside the
+project's own packages. Everything is read from the page cache: what is compared is the formats' own cost.
 """
 
+import argparse
 import json
-import os
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,16 +16,19 @@ from pathlib import Path
 
 import numpy as np
 
+from effnet import errors
 from effnet.shards.dataset import Dataset
 from effnet.sources.writer import write_index, write_shard
 
-os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")  # before mindspore
 COUNT, SHARDS, THREADS, ROUNDS = 4000, 4, 2, 3
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, help="JPEGs to pack")
+    folder = parser.parse_args().folder
     rng = np.random.default_rng(0)
-    files = sorted(Path(sys.argv[1]).glob("**/*.JPEG")) if len(sys.argv) > 1 else []
+    files = sorted(folder.glob("**/*.JPEG")) if folder else []
     pictures = [file.read_bytes() for file in files] or [rng.bytes(110_000) for _ in range(100)]
     pictures = [pictures[i % len(pictures)] for i in range(COUNT)]
     order = rng.permutation(COUNT).tolist()
@@ -38,23 +39,16 @@ def main():
                 for key, value in measure(Path(folder), pictures, order).items():
                     best = min if key in ("open_ms", "bytes_over_content") else max
                     results[name][key] = best(value, results[name].get(key, value))
-    ratio = results["tar"]["read_2_threads"] / max(
-        results[other]["read_2_threads"] for other in ("array_record", "mindrecord")
-    )
-    versions = {name: version(name) for name in ("array_record", "mindspore", "numpy")}
-    measured = {"unit": "pictures/s", "pictures": COUNT, **results}
-    print(
-        json.dumps(
-            {
-                "bench": "formats",
-                "ratio": round(ratio, 2),
-                "peer": "ArrayRecord or MindRecord, the faster",
-                "goal": 1.0,
-                "measured": measured,
-                "versions": versions,
-            }
-        )
-    )
+    speed = {name: found["read_2_threads"] for name, found in results.items()}
+    found = {
+        "bench": "formats",
+        "ratio": round(speed["tar"] / max(speed["array_record"], speed["mindrecord"]), 2),
+        "peer": "ArrayRecord or MindRecord, the faster",
+        "goal": 1.0,
+        "measured": {"unit": "pictures/s", "pictures": COUNT, **results},
+        "versions": {name: version(name) for name in ("array_record", "mindspore", "numpy")},
+    }
+    print(json.dumps(found))
 
 
 def rates(write, open_, read, size, content, order):
@@ -93,12 +87,13 @@ def tar(folder, pictures, order):
         records = []
         for k, part in enumerate(np.array_split(np.arange(len(pictures)), SHARDS)):
             name = f"train-{k:05d}.tar"
-            records.append(
-                write_shard(folder / name, [(f"c/{i}.JPEG", pictures[i], 0) for i in part]) | {"file": name, "bad": []}
-            )
+            record = write_shard(folder / name, [(f"c/{i}.JPEG", pictures[i], 0) for i in part])
+            records.append(record | {"file": name, "bad": []})
         write_index(folder, {}, ["c"], ["c"], {"train": records})
 
-    read = lambda dataset, threads: threaded(dataset.read, order, threads)  # noqa: E731
+    def read(dataset, threads):
+        return threaded(dataset.read, order, threads)
+
     return rates(write, lambda: Dataset(folder, "train"), read, lambda: folder_size(folder), pictures, order)
 
 
@@ -122,15 +117,14 @@ def array_record(folder, pictures, order):
 
         return threaded(one, order, threads)
 
-    open_ = lambda: [ArrayRecordReader(str(path), "readahead_buffer_size:0") for path in sorted(folder.iterdir())]  # noqa: E731
+    def open_():
+        return [ArrayRecordReader(str(path), "readahead_buffer_size:0") for path in sorted(folder.iterdir())]
+
     return rates(write, open_, read, lambda: folder_size(folder), pictures, order)
 
 
 def mindrecord(folder, pictures, order):
-    """MindRecord's Python has no reading by number:
-
-    MindDataset is given the whole order, and 1 or 2 of its own threads.
-    """
+    """MindRecord's Python cannot read by number: MindDataset gets the whole order, and 1 or 2 of its own threads."""
     from mindspore import dataset, mindrecord
 
     file = str(folder / "train.mindrecord")
@@ -142,20 +136,19 @@ def mindrecord(folder, pictures, order):
             writer.write_raw_data([{"data": data, "label": 0} for data in pictures[i : i + 100]])
         writer.commit()
 
-    def read(rows, threads):
-        rows = rows(threads)
-        return sum(row["data"].nbytes for row in rows.create_dict_iterator(num_epochs=1, output_numpy=True))
+    def rows(threads):
+        paths = [f"{file}{k}" for k in range(SHARDS)]
+        return dataset.MindDataset(paths, ["data"], threads, sampler=dataset.SubsetSampler(order))
 
     def open_():
-        rows = lambda threads: dataset.MindDataset(
-            paths, ["data"], num_parallel_workers=threads, sampler=dataset.SubsetSampler(order)
-        )  # noqa: E731
         assert rows(1).get_dataset_size() == len(order)
-        return rows
 
-    paths = [f"{file}{k}" for k in range(SHARDS)]
+    def read(_, threads):
+        each = rows(threads).create_dict_iterator(num_epochs=1, output_numpy=True)
+        return sum(row["data"].nbytes for row in each)
+
     return rates(write, open_, read, lambda: folder_size(folder), pictures, order)
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -2,8 +2,8 @@
 against PyTorch, parity.
 
 bench/gpu.sh prepares the peers and calls this. Every measurement is a process of its own, because CUDA 11 (MindSpore),
-CUDA 12 (ONNX Runtime) and PyTorch's CUDA do not share one; ours and the peer's take turns. `--device CPU --tiny` goes
-through all of it without a card.
+CUDA 12 (ONNX Runtime) and PyTorch's CUDA do not share one; ours and the peer's take turns.
+`python -m bench.gpu --device CPU --tiny` goes through all of it without a card.
 """
 
 import argparse
@@ -17,31 +17,28 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
+from effnet import errors
+from effnet.devices import cuda
+from effnet.devices.messages import CONTEXT, picture_bytes
+from effnet.recipe import load
+
 ROOT = Path(__file__).parents[1]
-sys.path[0] = str(ROOT)  # in the place of bench/, where onnx.py would pass for the package
-
-import numpy as np  # noqa: E402
-
-from effnet import errors  # noqa: E402
-from effnet.devices import cuda  # noqa: E402
-from effnet.devices.messages import CONTEXT, picture_bytes  # noqa: E402
-from effnet.recipe import load  # noqa: E402
-
 MEAN = STD = 127.5
 
 
 def train_mindspore(args):
     """Images per second of whole training steps from uint8 pictures on the host, in the recipe's precision."""
-
-    device.start(args.device, deterministic=False)
     from effnet.data.loader import Batch
     from effnet.export import onnx_graph
-    from effnet.network import efficientnet as network
+    from effnet.network import device, efficientnet
     from effnet.training import step as steps
 
+    device.start(args.device, deterministic=False)
     recipe = changed(load(ROOT / "recipes/gpu1.yaml"), "model", variant=args.variant, image_size=args.size)
     recipe = changed(recipe, "train", device_target=args.device, amp_level="O2" if args.device == "GPU" else "O0")
-    net = network.create(recipe.model)
+    net = efficientnet.create(recipe.model, amp_level=recipe.train.amp_level)
     step, _ = steps.create(net, net.trainable_params(), recipe)
     images, labels = pictures(args)
     batch = Batch(images, labels, labels, np.ones(len(labels), np.float32), np.arange(len(labels)))
@@ -84,11 +81,8 @@ def train_torch(args):
         scaler.step(optimizer)
         scaler.update()
 
-    return {
-        "images_per_second": measure(one, lambda: loss.item(), args),
-        "loss": loss.item(),
-        "torch": torch.__version__,
-    }
+    rate = measure(one, lambda: loss.item(), args)
+    return {"images_per_second": rate, "loss": loss.item(), "torch": torch.__version__}
 
 
 def infer_torch(args):
@@ -123,11 +117,8 @@ def infer_onnx(args):
     image = normalized(args)
     rate = measure(lambda: model.session.run(["logits"], {"image": image}), lambda: None, args)
     options = onnxruntime.SessionOptions()
-    options.enable_profiling, options.profile_file_prefix, options.log_severity_level = (
-        True,
-        str(Path(args.onnx).with_suffix("")),
-        3,
-    )
+    options.log_severity_level = 3
+    options.enable_profiling, options.profile_file_prefix = True, str(Path(args.onnx).with_suffix(""))
     profiled = onnxruntime.InferenceSession(args.onnx, options, providers=[PROVIDERS[args.provider]])
     profiled.run(["logits"], {"image": image})
     events = json.loads(Path(profiled.end_profiling()).read_text())
@@ -136,21 +127,11 @@ def infer_onnx(args):
 
 
 def parity(args):
-    """Twenty training steps on the device against the stored float64 reference: tests/test_step.py."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-m",
-        "not peers",
-        "-k",
-        "twenty",
-        "tests/test_step.py",
-        *(["--collect-only"] if args.tiny else []),
-    ]
-    done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | {"EFFNET_TEST_DEVICE": args.device}, capture_output=True, text=True
-    )
+    """Twenty training steps on the device against the stored float64 reference."""
+    command = [sys.executable, "-m", "pytest", "-m", "not peers", "-k", "twenty", "tests/training/test_step.py"]
+    command += ["--collect-only"] if args.tiny else []
+    env = os.environ | {"EFFNET_TEST_DEVICE": args.device}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     return {"passed": done.returncode == 0, "pytest": done.stdout.strip().splitlines()[-1]}
 
 
@@ -166,9 +147,8 @@ def peer(args):
 
 def pictures(args):
     random = np.random.default_rng(0)
-    return random.integers(0, 256, (args.batch, args.size, args.size, 3)).astype(np.uint8), random.integers(
-        0, 1000, args.batch
-    ).astype(np.int32)
+    images = random.integers(0, 256, (args.batch, args.size, args.size, 3)).astype(np.uint8)
+    return images, random.integers(0, 1000, args.batch).astype(np.int32)
 
 
 def normalized(args):
@@ -200,18 +180,12 @@ PARTS = {f.__name__: f for f in (train_mindspore, train_torch, infer_torch, infe
 def run(part, python, deadline, args, **more):
     """A part in a process of its own: its dictionary, or {"failed": the last line it said}."""
     options = {"device": args.device, "batch": args.batch, "infer_batch": args.infer_batch, "onnx": args.onnx} | more
-    command = [python, __file__, "--part", part, *(["--tiny"] if args.tiny else [])]
+    command = [python, "-m", "bench.gpu", "--part", part, *(["--tiny"] if args.tiny else [])]
     command += [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", str(value))]
     print(f"{part} {more or ''}", file=sys.stderr, flush=True)
+    left = max(1, deadline - time.monotonic())
     try:
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=max(1, deadline - time.monotonic()),
-        )
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=left)
     except subprocess.TimeoutExpired:
         return {"failed": "out of time"}
     if done.returncode:
@@ -238,36 +212,33 @@ def table(args):
 def best(results):
     """The median of the turns' rates beside the last turn's other figures; a failure if all failed."""
     good = [r for r in results if "failed" not in r]
-    return (
-        good[-1] | {"images_per_second": statistics.median(r["images_per_second"] for r in good)}
-        if good
-        else results[-1]
-    )
+    if not good:
+        return results[-1]
+    return good[-1] | {"images_per_second": statistics.median(r["images_per_second"] for r in good)}
 
 
 def machine(args):
     version, cards = cuda.driver() if args.device == "GPU" else (None, [])
     packages = ("mindspore", "onnxruntime", "onnxruntime-gpu", "numpy")
     versions = {d.name: d.version for d in importlib.metadata.distributions() if d.name in packages}
-    return versions | (
-        {"card": cards[0].name, "driver_cuda": ".".join(map(str, version))} if cards else {"card": "none: CPU"}
-    )
+    if not cards:
+        return versions | {"card": "none: CPU"}
+    return versions | {"card": cards[0].name, "driver_cuda": ".".join(map(str, version))}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=["GPU", "CPU"], default="GPU")
     parser.add_argument("--tiny", action="store_true", help="the smallest sizes, one step: is it all still in order?")
-    parser.add_argument(
-        "--torch-python", default=sys.executable, help="the interpreter that has torch and efficientnet_pytorch"
-    )
+    peers = "the interpreter that has torch and efficientnet_pytorch"
+    parser.add_argument("--torch-python", default=sys.executable, help=peers)
     parser.add_argument("--minutes", type=float, default=15, help="stop starting and waiting after so long")
     for hidden, kind in (("part", str), ("batch", int), ("infer-batch", int), ("onnx", str), ("provider", str)):
         parser.add_argument(f"--{hidden}", type=kind, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    args.variant, args.peer, args.size = (
-        ("efficientnet_toy", "efficientnet-b0", 32) if args.tiny else ("efficientnet_b2", "efficientnet-b2", 260)
-    )
+    args.variant, args.peer, args.size = "efficientnet_b2", "efficientnet-b2", 260
+    if args.tiny:
+        args.variant, args.peer, args.size = "efficientnet_toy", "efficientnet-b0", 32
     if args.part:
         print(json.dumps(PARTS[args.part](args)))
         return 0
@@ -277,21 +248,18 @@ def main():
         args.onnx = str(Path(scratch, "model.onnx"))
         found = table(args)
     for name, result in found.items():
-        print(
-            f"{name:22s} "
-            + "  ".join(
-                f"{k} {v:.0f}" if isinstance(v, float) and k != "loss" else f"{k} {v}" for k, v in result.items()
-            )
-        )
+        rounded = {k: round(v) if isinstance(v, float) and k != "loss" else v for k, v in result.items()}
+        print(f"{name:22s} " + "  ".join(f"{key} {value}" for key, value in rounded.items()))
     ours, theirs = (found[f"train_{name}"].get("images_per_second") for name in ("mindspore", "torch"))
-    print(json.dumps({
+    result = {
         "bench": "gpu",
         "ratio": round(ours / theirs, 3) if ours and theirs else None,
         "peer": f"PyTorch AMP channels_last, training {args.peer} at {args.size} px, batch {args.batch}",
         "goal": 1.0,
         "measured": found,
         "versions": machine(args),
-    }))  # fmt: skip
+    }
+    print(json.dumps(result))
     return 0
 
 

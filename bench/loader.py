@@ -1,19 +1,18 @@
 """Training pictures per second of this loader, of MindData's fused decoding and of a plain Pillow loader, and of
 decoding alone.
 
-    python bench/loader.py [FOLDER] [--rounds 5] [--size 260] [--interpolation bilinear]
+    python -m bench.loader [FOLDER] [--rounds 5] [--size 260] [--interpolation bilinear]
 
 FOLDER holds JPEGs, at any depth (default: ../shared/data/imagenet100 beside the checkout). All read the same files in
 the same order and give uint8 batches: random resized crop (scale .08-1, ratio 3/4-4/3), resize, flip. They run in turn,
 round by round, and what counts is the median over the rounds of the ratio within a round: other work on the machine
-then hits all alike.
+then hits all alike. Needs `pip install simplejpeg` beside the project's own packages.
 """
 
 import argparse
 import importlib.metadata
 import io
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -21,19 +20,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
+import numpy as np
+from PIL import Image
+
+from effnet import errors, recipe
+from effnet.data import augment, loader, presets
+
 ROOT = Path(__file__).parents[1]
-sys.path[0] = str(ROOT)  # in the place of bench/, where onnx.py would pass for the package
-
-import mindspore.dataset as ds  # noqa: E402
-import numpy as np  # noqa: E402
-import simplejpeg  # noqa: E402
-from mindspore.dataset import vision  # noqa: E402
-from PIL import Image  # noqa: E402
-
-from effnet import errors, recipe  # noqa: E402
-from effnet.data import augment, loader, presets  # noqa: E402
-
 BATCH = 64
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -54,23 +47,22 @@ class Files:
 
 
 def ours(data, size, interpolation, workers, epoch):
-    settings = recipe.Augment(
-        crop_scale=SCALE, crop_ratio=RATIO, interpolation=interpolation, hflip=0.5, auto_augment="", color_jitter=(0, 0, 0),
-        random_erasing=0, mixup=0, cutmix=0, mean=(0, 0, 0), std=(1, 1, 1),
-    )  # fmt: skip
-    preset = presets.train_preset(size, settings, seed=1)
-    return (batch.images for batch in loader.train_batches(data, preset, BATCH, epoch, seed=1, workers=workers))
+    crop_and_flip = {"crop_scale": SCALE, "crop_ratio": RATIO, "auto_augment": "", "color_jitter": (0.0, 0.0, 0.0)}
+    return whole_recipe(data, size, interpolation, workers, epoch, **crop_and_flip)
 
 
-def whole_recipe(data, size, interpolation, workers, epoch):
+def whole_recipe(data, size, interpolation, workers, epoch, **changes):
     """Ours with all that recipes/ascend8.yaml does to a training picture: AutoAugment and colour jitter too."""
-    settings = recipe.load(ROOT / "recipes/ascend8.yaml").augment.model_copy(update={"interpolation": interpolation})
+    changes["interpolation"] = interpolation
+    settings = recipe.load(ROOT / "recipes/ascend8.yaml").augment.model_copy(update=changes)
     preset = presets.train_preset(size, settings, seed=1)
     return (batch.images for batch in loader.train_batches(data, preset, BATCH, epoch, seed=1, workers=workers))
 
 
 def minddata(data, size, interpolation, workers, epoch):
-    pipeline = ds.ImageFolderDataset(str(Path(data.names[0]).parents[1]), num_parallel_workers=workers, shuffle=True)
+    from mindspore.dataset import ImageFolderDataset, vision
+
+    pipeline = ImageFolderDataset(str(Path(data.names[0]).parents[1]), num_parallel_workers=workers, shuffle=True)
     crop = vision.RandomCropDecodeResize(size, SCALE, RATIO, vision.Inter[interpolation.upper()])
     pipeline = pipeline.map([crop, vision.RandomHorizontalFlip(0.5)], "image", num_parallel_workers=workers)
     pipeline = pipeline.batch(BATCH, drop_remainder=True, num_parallel_workers=workers)
@@ -88,7 +80,18 @@ def pillow(data, size, interpolation, workers, epoch):
 
 
 def decoding(data, size, interpolation, workers, epoch):
-    return pooled(lambda i: simplejpeg.decode_jpeg(data.read(i)).shape, len(data), workers, collect=list)
+    from simplejpeg import decode_jpeg
+
+    return pooled(lambda i: decode_jpeg(data.read(i)).shape, len(data), workers, collect=list)
+
+
+SUBJECTS = {
+    "ours": ours,
+    "whole recipe": whole_recipe,
+    "minddata": minddata,
+    "pillow": pillow,
+    "decoding": decoding,
+}
 
 
 def pooled(one, count, workers, collect=np.stack):
@@ -116,14 +119,7 @@ def measure(folder, rounds, size, interpolation):
     sources = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     if not sources:
         raise errors.InputError(f"{folder}: no JPEGs in this folder; name one that has some")
-    subjects = {
-        "ours": ours,
-        "whole recipe": whole_recipe,
-        "minddata": minddata,
-        "pillow": pillow,
-        "decoding": decoding,
-    }
-    rates = {(name, workers): [] for workers in (1, 2) for name in subjects}
+    rates = {(name, workers): [] for workers in (1, 2) for name in SUBJECTS}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "pictures"
         folder.mkdir()
@@ -132,46 +128,46 @@ def measure(folder, rounds, size, interpolation):
             path.symlink_to(sources[i % len(sources)].resolve())
         data = Files(paths)
         for name in rates:
-            rate(subjects[name[0]](data, size, interpolation, name[1], 0))  # files into memory, code compiled
+            rate(SUBJECTS[name[0]](data, size, interpolation, name[1], 0))  # files into memory, code compiled
         for turn in range(rounds):
             for (name, workers), found in rates.items():
-                found.append(rate(subjects[name](data, size, interpolation, workers, turn + 1)))
-                print(
-                    f"round {turn + 1}  {workers} workers  {name:12s} {found[-1][0]:7.0f} img/s  {found[-1][1]:7.0f} per CPU second",
-                    file=sys.stderr,
-                )
-
-    def ratio(peer, workers, kind=0):
-        return statistics.median(
-            a[kind] / b[kind] for a, b in zip(rates["ours", workers], rates[peer, workers], strict=True)
-        )
-
-    medians = {
-        f"{name}_{workers}": round(statistics.median(r[0] for r in found)) for (name, workers), found in rates.items()
-    }
-    per_core = statistics.median(r[1] for r in rates["whole recipe", 1])
-    versions = {name: importlib.metadata.version(name) for name in ("mindspore", "pillow", "simplejpeg", "numpy")}
+                found.append(rate(SUBJECTS[name](data, size, interpolation, workers, turn + 1)))
+                wall, cpu = found[-1]
+                said = f"round {turn + 1}  {workers} workers  {name:12s} {wall:7.0f} img/s  {cpu:7.0f} per CPU second"
+                print(said, file=sys.stderr)
+    names = ("mindspore", "pillow", "simplejpeg", "numpy")
     return {
         "bench": "loader",
-        "ratio": round(min(ratio("minddata", 1), ratio("minddata", 2)), 3),
+        "ratio": round(min(ratio(rates, "minddata", 1), ratio(rates, "minddata", 2)), 3),
         "peer": "MindData RandomCropDecodeResize + RandomHorizontalFlip at equal workers, the smaller of 1 and 2",
         "goal": 1.2,
-        "measured": {
-            "images_per_second": medians,
-            "images_per_cpu_second": {
-                name: round(statistics.median(r[1] for r in rates[name, 1])) for name in subjects
-            },
-            "over_minddata": {f"workers_{w}": round(ratio("minddata", w), 3) for w in (1, 2)},
-            "over_pillow": {f"workers_{w}": round(ratio("pillow", w), 3) for w in (1, 2)},
-            "over_decoding": {f"workers_{w}": round(ratio("decoding", w), 3) for w in (1, 2)},
-            "over_decoding_goal": 0.8,
-            "over_minddata_per_cpu_second": round(ratio("minddata", 1, 1), 3),
-            "cores_per_device": {f"{need}/s": round(need / per_core, 1) for need in (250, 1000, 2500)},
-            "size": size,
-            "interpolation": interpolation,
-            "pictures": len(sources),
-        },
-        "versions": versions,
+        "measured": figures(rates) | {"size": size, "interpolation": interpolation, "pictures": len(sources)},
+        "versions": {name: importlib.metadata.version(name) for name in names},
+    }
+
+
+def ratio(rates, peer, workers, kind=0):
+    """Ours over the peer's, by wall clock or (kind 1) by processor time."""
+    pairs = zip(rates["ours", workers], rates[peer, workers], strict=True)
+    return statistics.median(mine[kind] / other[kind] for mine, other in pairs)
+
+
+def figures(rates):
+    """Medians of the rates, {(subject, workers): [(by wall clock, by processor time) of each round]}, and ratios."""
+    by_wall = {key: statistics.median(wall for wall, _ in found) for key, found in rates.items()}
+    by_cpu = {name: statistics.median(cpu for _, cpu in rates[name, 1]) for name in SUBJECTS}
+    over = {
+        f"over_{peer}": {f"workers_{workers}": round(ratio(rates, peer, workers), 3) for workers in (1, 2)}
+        for peer in ("minddata", "pillow", "decoding")
+    }
+    needs = {f"{need}/s": round(need / by_cpu["whole recipe"], 1) for need in (250, 1000, 2500)}
+    return {
+        "images_per_second": {f"{name}_{workers}": round(found) for (name, workers), found in by_wall.items()},
+        "images_per_cpu_second": {name: round(found) for name, found in by_cpu.items()},
+        **over,
+        "over_decoding_goal": 0.8,
+        "over_minddata_per_cpu_second": round(ratio(rates, "minddata", 1, 1), 3),
+        "cores_per_device": needs,
     }
 
 

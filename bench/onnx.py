@@ -1,7 +1,7 @@
 """B2 at 260 pixels under ONNX Runtime on a CPU: this project's graph against B2 as PyTorch exports it, int8 against
 float32, and JPEG files end to end.
 
-    python bench/onnx.py [FOLDER] [--rounds 5] [--seconds 1.0]
+    python -m bench.onnx [FOLDER] [--rounds 5] [--seconds 1.0]
 
 FOLDER holds JPEGs, at any depth (default: ../shared/data/imagenet100 beside the checkout); without any, made-up ones.
 Weights are random: they decide no time. Sessions live one at a time, as idle ones disturb, and take turns, round by
@@ -18,25 +18,25 @@ import sys
 import tempfile
 import time
 import warnings
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+from effnet import errors
+from effnet.arch.initial import initial_weights
+from effnet.arch.layers import shapes
+from effnet.data.loader import eval_batches
+from effnet.data.presets import eval_preset
+from effnet.export import onnx_graph
+from effnet.recipe import Evaluate
+from effnet.runtimes import int8
+from effnet.runtimes.onnx_runtime import Model, logits_of
+
 ROOT = Path(__file__).parents[1]
-sys.path[0] = str(ROOT)  # in the place of bench/, where this file would pass for the package
-
-import numpy as np  # noqa: E402
-import onnxruntime  # noqa: E402
-
-from effnet import errors  # noqa: E402
-from effnet.arch import layers as info  # noqa: E402
-from effnet.arch.initial import initial_weights  # noqa: E402
-from effnet.data.loader import eval_batches  # noqa: E402
-from effnet.data.presets import eval_preset  # noqa: E402
-from effnet.export import onnx_graph  # noqa: E402
-from effnet.files import whole  # noqa: E402
-from effnet.recipe import Evaluate  # noqa: E402
-from effnet.runtimes import int8 as quantize
-from effnet.runtimes import onnx_runtime as onnx  # noqa: E402
-
 SIZE, CLASSES, BATCHES = 260, 1000, (1, 8, 32)
 SETTINGS = Evaluate(resize=280, crop=SIZE, interpolation="bilinear", batch_size=8)
 CALIBRATION = 32
@@ -59,10 +59,6 @@ class Files:
 
 
 def _made_up():
-    from io import BytesIO
-
-    from PIL import Image
-
     file, rng = BytesIO(), np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (47, 63, 3)).astype(np.uint8))
     coarse.resize((500, 375), Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
@@ -71,13 +67,11 @@ def _made_up():
 
 def ours(path):
     names = [str(i) for i in range(CLASSES)]
-    meta = {
-        "variant": "efficientnet_b2", "class_num": CLASSES, "padding": "same", "image_size": SIZE, "classes": names, "class_ids": names,
-        "mean": [127.5] * 3, "std": [127.5] * 3, "resize": SETTINGS.resize, "crop": SIZE, "interpolation": SETTINGS.interpolation,
-    }  # fmt: skip
-    weights = initial_weights(info.shapes("efficientnet_b2", CLASSES), seed=1)
-    with whole(path) as file:
-        file.write(onnx_graph.build(weights, meta, SIZE, SIZE).SerializeToString())
+    meta = {"variant": "efficientnet_b2", "class_num": CLASSES, "padding": "same", "image_size": SIZE}
+    meta |= {"classes": names, "class_ids": names, "mean": [127.5] * 3, "std": [127.5] * 3}
+    meta |= SETTINGS.preprocessing()
+    weights = initial_weights(shapes("efficientnet_b2", CLASSES), seed=1)
+    onnx_graph.write(path, weights, meta, SIZE, SIZE, opset=21, normalize="outside")
 
 
 def theirs(path):
@@ -86,19 +80,12 @@ def theirs(path):
 
     net = EfficientNet.from_name("efficientnet-b2", image_size=SIZE, num_classes=CLASSES).eval()
     net.set_swish(memory_efficient=False)  # the form its author gives for export
+    names = {"input_names": ["image"], "output_names": ["logits"]}
     batch = {name: {0: "batch"} for name in ("image", "logits")}
+    image = torch.zeros(2, 3, SIZE, SIZE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(
-            net,
-            torch.zeros(2, 3, SIZE, SIZE),
-            path,
-            input_names=["image"],
-            output_names=["logits"],
-            dynamic_axes=batch,
-            opset_version=17,
-            dynamo=False,
-        )
+        torch.onnx.export(net, image, path, **names, dynamic_axes=batch, opset_version=17, dynamo=False)
 
 
 def rate(path, batch, seconds):
@@ -125,12 +112,12 @@ def end_to_end(path, files):
     """Images per second of decoding alone, of inference alone (normalisation included) and of the two as stage
     onnx_eval does them.
     """
-    model, preset = onnx.Model(path), eval_preset(SETTINGS)
-    images = [batch.images for batch in eval_batches(files, preset, SETTINGS.batch_size)]
+    model, preset, size = Model(path), eval_preset(SETTINGS), SETTINGS.batch_size
+    images = [batch.images for batch in eval_batches(files, preset, size)]
     return {
-        "decode": timed(lambda: [None for _ in eval_batches(files, preset, SETTINGS.batch_size)], len(files)),
+        "decode": timed(lambda: [None for _ in eval_batches(files, preset, size)], len(files)),
         "inference": timed(lambda: [model(batch) for batch in images], len(files)),
-        "both": timed(lambda: onnx.evaluate(model, files, SETTINGS, SETTINGS.batch_size), len(files)),
+        "both": timed(lambda: logits_of(model, files, SETTINGS, size), len(files)),
     }
 
 
@@ -140,11 +127,14 @@ def in_turns(subjects, rounds):
     for turn in range(rounds):
         for name, subject in subjects.items():
             found[name].append(subject())
-        print(
-            f"round {turn + 1}: " + ", ".join(f"{n} {v[-1]:.1f}" for n, v in found.items() if isinstance(v[-1], float)),
-            file=sys.stderr,
-        )
+        print(f"round {turn + 1}: " + ", ".join(f"{n} {shown(v[-1])}" for n, v in found.items()), file=sys.stderr)
     return found
+
+
+def shown(figure):
+    if isinstance(figure, dict):
+        return ", ".join(f"{name} {shown(value)}" for name, value in figure.items())
+    return f"{figure:.1f}"
 
 
 def ratio(mine, other):
@@ -157,38 +147,34 @@ def measure(folder, rounds, seconds):
         paths = {name: Path(scratch) / f"{name}.onnx" for name in ("effnet", "torch", "int8")}
         ours(paths["effnet"])
         theirs(paths["torch"])
-        quantize.to_int8(paths["int8"], paths["effnet"], quantize.calibration_pictures(files, SETTINGS, CALIBRATION))
+        int8.to_int8(paths["int8"], paths["effnet"], int8.calibration_pictures(files, SETTINGS, CALIBRATION))
         rates = {
-            b: in_turns({n: lambda p=p, b=b: rate(p, b, seconds) for n, p in paths.items()}, rounds) for b in BATCHES
+            batch: in_turns({name: partial(rate, path, batch, seconds) for name, path in paths.items()}, rounds)
+            for batch in BATCHES
         }
         turns = in_turns({"end to end": lambda: end_to_end(paths["effnet"], files)}, min(rounds, 3))["end to end"]
     over_torch = {f"batch_{b}": ratio(r["effnet"], r["torch"]) for b, r in rates.items()}
+    slower_part = [min(turn["decode"], turn["inference"]) for turn in turns]
+    medians = {f"{n}_{b}": round(statistics.median(v), 1) for b, r in rates.items() for n, v in r.items()}
+    versions = ("onnxruntime", "onnx", "torch", "efficientnet_pytorch")
     return {
         "bench": "onnx",
         "ratio": min(over_torch.values()),
-        "peer": "B2 exported by torch.onnx from efficientnet_pytorch, same ONNX Runtime; the smallest of batches 1, 8 and 32",
+        "peer": "B2 exported by torch.onnx from efficientnet_pytorch, same ONNX Runtime; "
+        "the smallest of batches 1, 8 and 32",
         "goal": 1.05,
         "measured": {
             "what": f"efficientnet_b2 at {SIZE}, {len(os.sched_getaffinity(0))} threads",
-            "images_per_second": {
-                f"{n}_{b}": round(statistics.median(v), 1) for b, r in rates.items() for n, v in r.items()
-            },
+            "images_per_second": medians,
             "over_torch": over_torch,
             "int8_over_float32": {f"batch_{b}": ratio(r["int8"], r["effnet"]) for b, r in rates.items()},
             "int8_over_float32_goal": 1.5,
-            "end_to_end_over_slower_part": round(
-                statistics.median(t["both"] / min(t["decode"], t["inference"]) for t in turns), 3
-            ),
+            "end_to_end_over_slower_part": ratio([turn["both"] for turn in turns], slower_part),
             "end_to_end_over_slower_part_goal": 0.9,
-            "end_to_end_images_per_second": {
-                name: round(statistics.median(t[name] for t in turns), 1) for name in turns[0]
-            },
-            "vnni": "avx512_vnni" in Path("/proc/cpuinfo").read_text()
-            or "avx_vnni" in Path("/proc/cpuinfo").read_text(),
+            "end_to_end_images_per_second": {n: round(statistics.median(t[n] for t in turns), 1) for n in turns[0]},
+            "vnni": any(name in Path("/proc/cpuinfo").read_text() for name in ("avx512_vnni", "avx_vnni")),
         },
-        "versions": {
-            name: importlib.metadata.version(name) for name in ("onnxruntime", "onnx", "torch", "efficientnet_pytorch")
-        },
+        "versions": {name: importlib.metadata.version(name) for name in versions},
     }
 
 

@@ -1,6 +1,6 @@
 """What packing costs, and what DVC's no-op costs afterwards.
 
-    python bench/prepare.py
+    python -m bench.prepare
 
 First: pictures/s and peak memory of `prepare` for 1,000, 10,000 and 100,000 small files; the cost of one more picture
 must not grow. Then: `dvc status` and `dvc repro` with nothing to do, over the shards of a set as large as ImageNet
@@ -8,6 +8,7 @@ must not grow. Then: `dvc status` and `dvc repro` with nothing to do, over the s
 temporary folder.
 """
 
+import argparse
 import contextlib
 import io
 import json
@@ -25,8 +26,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from effnet import errors
 from effnet.recipe import Data
 from effnet.shards.dataset import Dataset
+from effnet.sources.build import build_shards
 from effnet.sources.writer import write_index, write_shard
 
 COUNTS = (1_000, 10_000, 100_000)
@@ -36,6 +39,7 @@ CLASSES = 100
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         packed = [alone(packing, Path(folder) / str(count), count) for count in COUNTS]
         opened = alone(large_set, Path(folder) / "large")
@@ -50,21 +54,15 @@ def main():
         "imagenet_sized_set": opened,
         "no_op_seconds": {"133 shards of 1,331,167 pictures": shards, f"{LOOSE:,} loose files": loose},
     }
-    versions = {name: version(name) for name in ("dvc", "numpy", "pillow")}
-    ratio = round(loose["dvc status"] / shards["dvc status"], 2)
-    goal = "a no-op under 3 seconds"
-    print(
-        json.dumps(
-            {
-                "bench": "prepare",
-                "ratio": ratio,
-                "peer": f"dvc status over {LOOSE:,} loose files",
-                "goal": goal,
-                "measured": measured,
-                "versions": versions,
-            }
-        )
-    )
+    found = {
+        "bench": "prepare",
+        "ratio": round(loose["dvc status"] / shards["dvc status"], 2),
+        "peer": f"dvc status over {LOOSE:,} loose files",
+        "goal": "a no-op under 3 seconds",
+        "measured": measured,
+        "versions": {name: version(name) for name in ("dvc", "numpy", "pillow")},
+    }
+    print(json.dumps(found))
 
 
 def alone(work, *arguments):
@@ -92,10 +90,8 @@ def watch(peaks):
 
 def pictures(count=20):
     for seed in range(count):
-        out = io.BytesIO()
-        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)).resize((64, 64)).save(
-            out, "JPEG", quality=90
-        )
+        out, coarse = io.BytesIO(), np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(coarse).resize((64, 64)).save(out, "JPEG", quality=90)
         yield out.getvalue()
 
 
@@ -112,11 +108,10 @@ def packing(folder, count):
     tree(folder / "raw", count)
     workers = [0]
     threading.Thread(target=watch, args=(workers,), daemon=True).start()
-    settings = Data(
-        source="folder", root=str(folder / "raw"), shards=8, shorter_side=0, bad_images="stop", batch_size=1, workers=2
-    )
+    settings = {"source": "folder", "root": str(folder / "raw"), "shards": 8, "shorter_side": 0, "bad_images": "stop"}
+    data = Data(**settings, batch_size=1, workers=2)
     start = time.perf_counter()
-    build_shards(settings, folder / "out", min(CLASSES, count // 100))
+    build_shards(data, folder / "out", min(CLASSES, count // 100))
     seconds = time.perf_counter() - start
     return {
         "pictures": count,
@@ -134,14 +129,9 @@ def large_set(folder):
 
     def records(split, count, shards):
         for k, members in enumerate(np.array_split(np.arange(count), shards)):
-            file = f"{split}-{k:05d}.tar"
-            data = rng.bytes(400)
-            yield write_shard(
-                prepared / file, ((f"n{i % 1000:08d}/n{i % 1000:08d}_{i}.JPEG", data, i % 1000) for i in members)
-            ) | {
-                "file": file,
-                "bad": [],
-            }
+            file, data = f"{split}-{k:05d}.tar", rng.bytes(400)
+            pictures = ((f"n{i % 1000:08d}/n{i % 1000:08d}_{i}.JPEG", data, i % 1000) for i in members)
+            yield write_shard(prepared / file, pictures) | {"file": file, "bad": []}
 
     prepared.mkdir(parents=True)
     write_index(prepared, {}, classes, classes, {split: records(split, *size) for split, size in SHARDS.items()})
@@ -190,4 +180,4 @@ def no_op(folder):
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -1,14 +1,13 @@
-"""Run the benchmarks and rewrite the table in docs/performance.md: `make bench`, or `python bench/run.py onnx loader`
+"""Run the benchmarks and rewrite the table in docs/performance.md: `make bench`, or `python -m bench.run onnx loader`
 for some of them.
 
-Each script's last line of JSON is kept in bench/results.json with the machine and the day, so that one can be measured
+Each module's last line of JSON is kept in bench/results.json with the machine and the day, so that one can be measured
 again alone. What cannot run here stays in the table as "not run", with the reason, unless an older measurement is on
 record.
 """
 
 import argparse
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,32 +16,31 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
+from effnet import errors
+from effnet.devices.machine import describe
+from effnet.files import whole, write_json
+
 ROOT = Path(__file__).parents[1]
-sys.path[0] = str(ROOT)  # in the place of bench/, where onnx.py would pass for the package
-
-from effnet import errors  # noqa: E402
-from effnet.devices.machine import describe  # noqa: E402
-from effnet.files import whole, write_json  # noqa: E402
-
-BENCHES = {  # by name: command, and what it is in words
-    "loader": ([sys.executable, "bench/loader.py"], "training pictures per second"),
-    "prepare": ([sys.executable, "bench/prepare.py"], "packing; `dvc status` over ImageNet"),
-    "formats": ([sys.executable, "bench/formats.py"], "reading shards in random order"),
-    "train_step": ([sys.executable, "bench/train_step.py"], "a training step of B2"),
-    "onnx": ([sys.executable, "bench/onnx.py"], "the ONNX graph of B2"),
-    "gpu": (["bench/gpu.sh"], "training B2 on one NVIDIA card"),
+BENCHES = {  # modules beside this one, and what they measure in words
+    "loader": "training pictures per second",
+    "prepare": "packing; `dvc status` over ImageNet",
+    "formats": "reading shards in random order",
+    "train_step": "a training step of B2",
+    "onnx": "the ONNX graph of B2",
+    "gpu": "training B2 on one NVIDIA card",
 }
 RESULTS, PAGE = ROOT / "bench/results.json", ROOT / "docs/performance.md"
 
 
 def run(name):
     """The bench's result with machine and day, or {"not_run": why}."""
-    command, _ = BENCHES[name]
     if name == "gpu" and not shutil.which("nvidia-smi"):
         return {"not_run": "no NVIDIA card here"}
-    env, said = os.environ | {"PYTHONPATH": str(ROOT)}, "no message"
+    # the shell script installs the peers first
+    command = ["bench/gpu.sh"] if name == "gpu" else [sys.executable, "-m", f"bench.{name}"]
+    said = "no message"
     with tempfile.TemporaryFile("w+") as answer:
-        with subprocess.Popen(command, cwd=ROOT, env=env, stdout=answer, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, cwd=ROOT, stdout=answer, stderr=subprocess.PIPE, text=True) as process:
             for line in process.stderr:  # passed on as it comes: some of these take minutes
                 sys.stderr.write(line)
                 said = line.strip() or said
@@ -55,25 +53,18 @@ def run(name):
 
 
 def rows(results):
-    """Cells of the table: a row for each bench's own ratio, and one for each further ratio in `measured` that has a
-    goal beside it.
-    """
-    for name, (_, what) in BENCHES.items():
+    """Cells of the table: a row for each bench's own ratio, and one for each other in `measured` with a goal beside."""
+    for name, what in BENCHES.items():
         found = results.get(name, {"not_run": "not yet"})
         if "not_run" in found:
             yield [f"`{name}`: {what}", "not run", "", found["not_run"], ""]
             continue
         where = f"{found['machine']}, {found['day']}"
         yield [f"`{name}`: {what}", figure(found["ratio"]), figure(found["goal"]), found["peer"], where]
-        for key, goal in found["measured"].items():
-            if key.endswith("_goal") and (ratio := found["measured"].get(key.removesuffix("_goal"))) is not None:
-                yield [
-                    f"`{name}`: {key.removesuffix('_goal').replace('_', ' ')}",
-                    figure(ratio),
-                    figure(goal),
-                    "",
-                    where,
-                ]
+        measured = found["measured"]
+        for key, ratio in measured.items():
+            if (goal := measured.get(f"{key}_goal")) is not None:
+                yield [f"`{name}`: {key.replace('_', ' ')}", figure(ratio), figure(goal), "", where]
 
 
 def figure(value):
@@ -88,11 +79,9 @@ def table(results):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(BENCHES)} (default: all)")
-    parser.add_argument(
-        "--table", action="store_true", help="run nothing, only write the table from bench/results.json"
-    )
+    parser.add_argument("--table", action="store_true", help="run nothing, write the table of bench/results.json")
     args = parser.parse_args()
     if unknown := sorted(set(args.names) - set(BENCHES)):
         raise errors.InputError(f"{', '.join(unknown)}: no such bench; there are {', '.join(BENCHES)}")
@@ -103,9 +92,8 @@ def main():
         if "not_run" not in found or name not in results:
             results[name] = found
         write_json(RESULTS, results)
-    text = re.sub(
-        r"(?s)(<!-- benches -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{table(results)}\n{m[2]}", PAGE.read_text()
-    )
+    place = re.compile(r"(<!-- benches -->\n).*?(<!-- end -->)", re.S)
+    text = place.sub(lambda found: f"{found[1]}{table(results)}\n{found[2]}", PAGE.read_text())
     with whole(PAGE, "w") as file:
         file.write(text)
     print(table(results))

@@ -1,6 +1,6 @@
 """One training step of B2 at 260 pixels, batch 8, float32: this project's compiled graph against PyTorch eager.
 
-    python bench/train_step.py [--rounds 5] [--steps 3] [--size 260] [--batch 8]
+    python -m bench.train_step [--rounds 5] [--steps 3] [--size 260] [--batch 8]
 
 Both take the same uint8 batch and do all that a step does: normalise, forward, smoothed loss, gradients, RMSProp. Each
 is a process of its own, so that its peak memory is its own; they work in turn, round by round, the other one stopped
@@ -9,6 +9,7 @@ Needs torch and efficientnet_pytorch (`make test-peers`).
 """
 
 import argparse
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -20,36 +21,34 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
+from effnet import errors
+from effnet.errors import InputError
+
 ROOT = Path(__file__).parents[1]
-sys.path[0] = str(ROOT)  # in the place of bench/, where onnx.py would pass for the package
-
-import numpy as np  # noqa: E402
-
 CLASSES = 1000
 RECIPE = ROOT / "recipes/ascend1.yaml"  # RMSProp and label smoothing as the original has them
 
 
 def batch_of(size, batch):
     random = np.random.default_rng(0)
-    return random.integers(0, 256, (batch, size, size, 3)).astype(np.uint8), random.integers(0, CLASSES, batch).astype(
-        np.int32
-    )
+    images = random.integers(0, 256, (batch, size, size, 3)).astype(np.uint8)
+    return images, random.integers(0, CLASSES, batch).astype(np.int32)
 
 
 def ours(size, batch):
     """A function that does one step."""
     from effnet import recipe
-
-    device.start("CPU")
     from effnet.data.loader import Batch
-    from effnet.network import efficientnet as network
+    from effnet.network import device, efficientnet
     from effnet.training import step as steps
 
+    device.start("CPU")
     params = recipe.load(RECIPE)
-    params = params.model_copy(
-        update={"train": params.train.model_copy(update={"amp_level": "O0", "device_target": "CPU", "accumulate": 1})}
-    )
-    net = network.create(params.model, 1)
+    train = params.train.model_copy(update={"amp_level": "O0", "device_target": "CPU", "accumulate": 1})
+    params = params.model_copy(update={"train": train})
+    net = efficientnet.create(params.model, seed=1)
     step, _ = steps.create(net, net.trainable_params(), params)
     images, labels = batch_of(size, batch)
     full = Batch(images, labels, labels, np.ones(batch, np.float32), np.arange(batch))
@@ -88,10 +87,7 @@ SIDES = {"effnet": ours, "torch": torch, "torch channels_last": torch_channels_l
 
 
 def serve(name, size, batch):
-    """In a process of its own:
-
-    for each number read, do so many steps and print seconds a step and peak memory in MiB.
-    """
+    """In a process of its own: for each number read, do so many steps, print seconds a step and peak memory in MiB."""
     step = SIDES[name](size, batch)
     step()  # compiled, and allocators warm
     print("ready", flush=True)
@@ -109,39 +105,18 @@ def main():
     parser.add_argument("--steps", type=int, default=3, help="steps a round")
     parser.add_argument("--size", type=int, default=260)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", choices=list(SIDES), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
         return serve(args.serve, args.size, args.batch)
-    processes = {}
-    for name in SIDES:
-        command = [sys.executable, __file__, "--serve", name, "--size", str(args.size), "--batch", str(args.batch)]
-        processes[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        if processes[name].stdout.readline() != "ready\n":
-            raise SystemExit(f"{name} did not start")
-        processes[name].send_signal(signal.SIGSTOP)
-    seconds, memory = {name: [] for name in SIDES}, {}
-    for number in range(args.rounds):
-        for name, process in processes.items():
-            process.send_signal(signal.SIGCONT)
-            process.stdin.write(f"{args.steps}\n")
-            process.stdin.flush()
-            took, memory[name] = json.loads(process.stdout.readline())
-            process.send_signal(signal.SIGSTOP)
-            seconds[name].append(took)
-        print(
-            f"round {number + 1}: " + ", ".join(f"{name} {times[-1]:.2f} s" for name, times in seconds.items()),
-            flush=True,
-        )
-    for process in processes.values():
-        process.kill()
+    seconds, memory = in_turns(args)
 
     def ratio(peer):
-        return round(
-            statistics.median(theirs / mine for theirs, mine in zip(seconds[peer], seconds["effnet"], strict=True)), 3
-        )
+        pairs = zip(seconds[peer], seconds["effnet"], strict=True)
+        return round(statistics.median(theirs / mine for theirs, mine in pairs), 3)
 
-    print(json.dumps({
+    isa = os.environ.get("ONEDNN_MAX_CPU_ISA") or "set by effnet.network where the host has AVX-512"
+    found = {
         "bench": "train_step",
         "ratio": ratio("torch"),
         "peer": "PyTorch eager, efficientnet_pytorch",
@@ -153,12 +128,39 @@ def main():
             "peak_memory_over_torch": round(memory["effnet"] / memory["torch"], 3),
             "peak_memory_over_torch_goal": "at most 1.2",
             "ratio_channels_last": ratio("torch channels_last"),
-            "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA") or "set by effnet.device where the host has AVX-512",
+            "onednn_max_cpu_isa": isa,
         },
         "versions": {name: importlib.metadata.version(name) for name in ("mindspore", "torch", "efficientnet_pytorch")},
-    }))  # fmt: skip
+    }
+    print(json.dumps(found))
     return 0
 
 
+def in_turns(args):
+    """({side: [seconds a step, by round]}, {side: peak memory in MiB})."""
+    seconds, memory, processes = {name: [] for name in SIDES}, {}, {}
+    sizes = ["--size", str(args.size), "--batch", str(args.batch)]
+    with contextlib.ExitStack() as ending:
+        for name in SIDES:
+            command = [sys.executable, "-m", "bench.train_step", "--serve", name, *sizes]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            processes[name] = subprocess.Popen(command, cwd=ROOT, **pipes)
+            ending.callback(processes[name].kill)
+            if processes[name].stdout.readline() != "ready\n":
+                raise InputError(f"{name} did not start; `make test-peers` installs the peers")
+            processes[name].send_signal(signal.SIGSTOP)
+        for number in range(args.rounds):
+            for name, process in processes.items():
+                process.send_signal(signal.SIGCONT)
+                process.stdin.write(f"{args.steps}\n")
+                process.stdin.flush()
+                took, memory[name] = json.loads(process.stdout.readline())
+                process.send_signal(signal.SIGSTOP)
+                seconds[name].append(took)
+            said = ", ".join(f"{name} {times[-1]:.2f} s" for name, times in seconds.items())
+            print(f"round {number + 1}: {said}", file=sys.stderr, flush=True)
+    return seconds, memory
+
+
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -31,9 +31,8 @@ def table():
 
 def main():
     readme = ROOT / "README.md"
-    text = re.sub(
-        r"(?s)(<!-- results -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{table()}\n{m[2]}", readme.read_text()
-    )
+    place = re.compile(r"(<!-- results -->\n).*?(<!-- end -->)", re.S)
+    text = place.sub(lambda found: f"{found[1]}{table()}\n{found[2]}", readme.read_text())
     with whole(readme, "w") as file:
         file.write(text)
     print(table())
