@@ -45,9 +45,8 @@ def train(recipe, train_set, run, validate, initial=None, on_epoch=lambda record
         on_epoch(record)
 
     per_epoch, dynamic = len(train_set) // batch_size, settings.loss_scale == 0
-    look_at_once = (
-        dynamic or settings.device_target == "CPU"
-    )  # at each loss; a device that computes by itself would wait for us
+    look_at_once = dynamic or settings.device_target == "CPU"  # at losses; a device would wait for us
+    milestones = settings.freeze_epochs, settings.epoch_size  # always saved
     while place.epoch < settings.epoch_size:
         began, first, pending = time.perf_counter(), place.updates, []
         rate = learning_rate(max(0, place.updates - 1), per_epoch, settings)
@@ -60,8 +59,7 @@ def train(recipe, train_set, run, validate, initial=None, on_epoch=lambda record
                 masks = steps.keep_masks(recipe, place.epoch, place.step, ranks)
                 pending.append((place.step, step(batch, masks, place.scale, rate, ema_decay(place.updates, settings))))
                 place.step, place.updates = place.step + 1, place.updates + 1
-                stopping = stop()
-                every = settings.save_checkpoint_steps
+                stopping, every = stop(), settings.save_checkpoint_steps
                 saving = stopping or (every and place.updates % every == 0)
                 if look_at_once or saving or len(pending) == STEPS_AHEAD:
                     place.settle(pending, rate, dynamic)
@@ -77,10 +75,7 @@ def train(recipe, train_set, run, validate, initial=None, on_epoch=lambda record
         on_epoch(place.history[-1])
         run.say(place.line(batch_size))
         run.keep_best(weights, place)
-        if place.epoch % settings.save_checkpoint_epochs == 0 or place.epoch in (
-            settings.freeze_epochs,
-            settings.epoch_size,
-        ):
+        if place.epoch % settings.save_checkpoint_epochs == 0 or place.epoch in milestones:
             run.save(state, place)
     return final_weights(state, settings, ranks), place
 
