@@ -89,7 +89,8 @@ def _check(archive, path):
         if path.suffix == ".part":
             path.unlink()  # nothing in it can be trusted
         raise InputError(
-            f"{path}: {size:,} bytes with SHA-256 {found}, expected {archive.size:,} bytes with {archive.sha256}; get it again"
+            f"{path}: {size:,} bytes with SHA-256 {found}, "
+            f"expected {archive.size:,} bytes with {archive.sha256}; get it again"
         )
 
 

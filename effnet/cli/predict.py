@@ -51,7 +51,8 @@ def load(path):
     height, width = model.size
     if height != width:
         raise InputError(
-            f"{path}: takes pictures of {height} x {width}; predict needs a square model: set export.height and export.width to 0"
+            f"{path}: takes pictures of {height} x {width}; predict needs a square model: "
+            "set export.height and export.width to 0"
         )
     return model, model.meta, height
 

@@ -35,8 +35,8 @@ def compare(a, b, names=("A", "B")):
     """
     if a.keys() != b.keys():
         raise InputError(
-            f"{names[0]} and {names[1]} were evaluated on different pictures ({len(a.keys() - b.keys())} of {len(a)} and "
-            f"{len(b.keys() - a.keys())} of {len(b)} have no partner); evaluate both on the same data"
+            f"{names[0]} and {names[1]} were evaluated on different pictures ({len(a.keys() - b.keys())} of {len(a)} "
+            f"and {len(b.keys() - a.keys())} of {len(b)} have no partner); evaluate both on the same data"
         )
     relabelled = [name for name in a if a[name][0] != b[name][0]]
     if relabelled:
@@ -75,7 +75,10 @@ def interval(only_a, only_b, images):
 def sentence(found, names=("A", "B")):
     """The verdict for people, in percentage points."""
     a, b = names
-    facts = f"{a} {found.top1_a:.2%}, {b} {found.top1_b:.2%} of {found.images} pictures; {found.only_a} right in {a} only, {found.only_b} in {b} only"
+    facts = (
+        f"{a} {found.top1_a:.2%}, {b} {found.top1_b:.2%} of {found.images} pictures; "
+        f"{found.only_a} right in {a} only, {found.only_b} in {b} only"
+    )
     spread = (
         f"{100 * abs(found.difference):.2f} +- {100 * found.half_width:.2f} points (95%), McNemar p = {found.p:.2g}"
     )

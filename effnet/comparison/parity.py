@@ -31,12 +31,14 @@ def pairs(logits):
     shapes = {name: array.shape for name, array in logits.items()}
     if len(set(shapes.values())) > 1:
         raise InputError(
-            f"parity: the runtimes answered for other pictures or classes, {shapes}; run `dvc repro` to make all logits anew"
+            f"parity: the runtimes answered for other pictures or classes, {shapes}; "
+            "run `dvc repro` to make all logits anew"
         )
     for name, array in logits.items():
-        if not np.isfinite(array).all():
+        good = np.isfinite(array).all(axis=1)
+        if not good.all():
             raise InputError(
-                f"parity: {name} answered picture {np.argmin(np.isfinite(array).all(axis=1))} with what is no number; evaluate it again"
+                f"parity: {name} answered picture {good.argmin()} with what is no number; evaluate it again"
             )
     return {
         f"{a}-{b}": {
@@ -78,14 +80,15 @@ def check(logits, names):
         worst = (apart / most).argmax()
         if apart[worst] > most[worst]:
             raise InputError(
-                f"parity: {first} and {second} differ by {apart[worst]:.2g} in a logit of {names[worst]}, more than {most[worst]:.2g}; "
-                "look at metrics/parity.svg, and export and evaluate the same checkpoint with both"
+                f"parity: {first} and {second} differ by {apart[worst]:.2g} in a logit of {names[worst]}, "
+                f"more than {most[worst]:.2g}; look at metrics/parity.svg, "
+                "and export and evaluate the same checkpoint with both"
             )
         if len(flipped):
             i = flipped[0]
             raise InputError(
-                f"parity: {first} takes {names[i]} for class {a[i].argmax()}, {second} for class {b[i].argmax()} ({len(flipped)} such "
-                "pictures); export and evaluate the same checkpoint with both"
+                f"parity: {first} takes {names[i]} for class {a[i].argmax()}, {second} for class {b[i].argmax()} "
+                f"({len(flipped)} such pictures); export and evaluate the same checkpoint with both"
             )
 
 

@@ -193,7 +193,8 @@ def policy(name):
     found = re.fullmatch(r"rand-m(\d+)-n(\d+)", name)
     if not found or int(found[1]) > 10:
         raise InputError(
-            f"augment.auto_augment: '{name}' is not '', 'imagenet' or 'rand-mM-nN' with M from 0 to 10, e.g. 'rand-m9-n2'"
+            f"augment.auto_augment: '{name}' is not '', 'imagenet' or 'rand-mM-nN' with M from 0 to 10, "
+            "e.g. 'rand-m9-n2'"
         )
     return int(found[1]), int(found[2])
 

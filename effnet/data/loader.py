@@ -50,7 +50,8 @@ def train_batches(
     mixing = mixup > 0 or cutmix > 0
     if mixing and share % 2:
         raise InputError(
-            f"mixup and cutmix need an even number of pictures per device, not {share} ({batch_size} over {ranks} devices)"
+            f"mixup and cutmix need an even number of pictures per device, not {share} "
+            f"({batch_size} over {ranks} devices)"
         )
     if batch_size > len(dataset):
         raise InputError(
@@ -62,7 +63,8 @@ def train_batches(
     def fill(batch, first, a, b):
         """Make pictures a to b of the batch whose first picture has place `first` in the epoch."""
         for i in range(a, b):
-            picture(dataset, int(batch.indices[i]), lambda data, index: preset(data, epoch, index, out=batch.images[i]))
+            out = batch.images[i]
+            picture(dataset, int(batch.indices[i]), lambda data, index, out=out: preset(data, epoch, index, out=out))
         for i in range(a, b if mixing else a, 2):
             pair = slice(i, i + 2)
             rng = streams.generator(seed, streams.PAIR, epoch, (first + i) // 2)
@@ -84,7 +86,7 @@ def eval_batches(dataset, preset, batch_size, rank=0, ranks=1, workers=0):
 
     def fill(batch, first, a, b):
         for i in range(a, b):
-            picture(dataset, int(batch.indices[i]), lambda data, index: preset(data, out=batch.images[i]))
+            picture(dataset, int(batch.indices[i]), lambda data, index, out=batch.images[i]: preset(data, out=out))
 
     slices = [(i, part[i : i + batch_size]) for i in range(0, len(part), batch_size)]
     return _in_order(slices, dataset, preset.size, fill, workers)

@@ -99,7 +99,8 @@ def driver():
         lib = ctypes.CDLL(DRIVER)
     except OSError:
         raise InputError(
-            f"the NVIDIA driver's {DRIVER} is not found; install the driver (Debian, Ubuntu: apt-get install nvidia-driver)"
+            f"the NVIDIA driver's {DRIVER} is not found; install the driver "
+            "(Debian, Ubuntu: apt-get install nvidia-driver)"
         ) from None
     number = ctypes.c_int()
     lib.cuDriverGetVersion(ctypes.byref(number))
@@ -113,18 +114,25 @@ def objection(version, cards):
     """Why MindSpore's plugin cannot run on this driver and these cards, with what to do; empty if it can."""
     oldest, newest = CAPABILITIES
     if version < (11, 0):
-        return f"the NVIDIA driver is too old (CUDA {_dotted(version)}): MindSpore's GPU plugin needs {OLDEST[11]} or newer; update the driver"
+        return (
+            f"the NVIDIA driver is too old (CUDA {_dotted(version)}): "
+            f"MindSpore's GPU plugin needs {OLDEST[11]} or newer; update the driver"
+        )
     if not cards:
         return "the NVIDIA driver shows no card; look at `nvidia-smi` and at CUDA_VISIBLE_DEVICES"
     for card in cards:
         capability = _dotted(card.capability)
         if not oldest <= card.capability[:2] <= newest:
             return (
-                f"{card.name} has compute capability {capability}, MindSpore's CUDA 11.6 plugin and cuDNN 8.9 have code for "
-                f"{_dotted(oldest)} to {_dotted(newest)}; leave it out with CUDA_VISIBLE_DEVICES, or evaluate the ONNX file on it"
+                f"{card.name} has compute capability {capability}, "
+                f"MindSpore's CUDA 11.6 plugin and cuDNN 8.9 have code for {_dotted(oldest)} to {_dotted(newest)}; "
+                "leave it out with CUDA_VISIBLE_DEVICES, or evaluate the ONNX file on it"
             )
         if card.capability == newest and version < CODE_FOR_HOPPER:
-            return f"the NVIDIA driver is too old (CUDA {_dotted(version)}) to compile MindSpore's kernels for {card.name}; update it to 520.61.05 or newer"
+            return (
+                f"the NVIDIA driver is too old (CUDA {_dotted(version)}) "
+                f"to compile MindSpore's kernels for {card.name}; update it to 520.61.05 or newer"
+            )
     return ""
 
 
@@ -143,9 +151,8 @@ def _ask(code, lib):
     if code:
         text = ctypes.c_char_p()
         lib.cuGetErrorString(code, ctypes.byref(text))
-        raise InputError(
-            f"the NVIDIA driver does not start: {(text.value or b'unknown error').decode()} (code {code}); look at `nvidia-smi`"
-        )
+        said = (text.value or b"unknown error").decode()
+        raise InputError(f"the NVIDIA driver does not start: {said} (code {code}); look at `nvidia-smi`")
 
 
 def _dotted(version):

@@ -39,9 +39,11 @@ def command(module, devices, nodes=1, node_rank=0, master="127.0.0.1", port=0):
     if node_rank == 0:
         _check_port(port)
     return [
-        str(Path(sys.executable).with_name("msrun")), f"--worker_num={devices}", f"--local_worker_num={devices // nodes}",
-        f"--master_addr={master}", f"--master_port={port}", f"--node_rank={node_rank}", f"--log_dir={LOGS}", "--join=True",
-        "--cluster_time_out=60", "python", "-m", module,
+        str(Path(sys.executable).with_name("msrun")),
+        f"--worker_num={devices}", f"--local_worker_num={devices // nodes}",
+        f"--master_addr={master}", f"--master_port={port}", f"--node_rank={node_rank}",
+        f"--log_dir={LOGS}", "--join=True", "--cluster_time_out=60",
+        "python", "-m", module,
     ]  # fmt: skip
 
 

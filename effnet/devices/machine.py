@@ -24,7 +24,8 @@ def check(target, devices=1):
     """Raise InputError in one sentence unless `devices` devices of `target` are here."""
     if missing(target):
         raise InputError(
-            f"train.device_target: {target} asked for, but {missing(target)} (`make doctor` says more; device_target: CPU needs none)"
+            f"train.device_target: {target} asked for, but {missing(target)} "
+            "(`make doctor` says more; device_target: CPU needs none)"
         )
     here = {"CPU": lambda: devices, "GPU": lambda: len(cuda.driver()[1]), "Ascend": lambda: len(npus())}[target]()
     if devices > here:

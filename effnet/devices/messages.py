@@ -12,20 +12,24 @@ from effnet.errors import InputError
 # Texts as they stand in MindSpore 2.10's libraries, in libcudart 11.8 and in ONNX Runtime; each group ends with what it
 # means.
 OUT_OF_MEMORY = re.compile(
-    r"memory isn't enough and alloc failed|Memory not enough|cudaMalloc failed, ret\[2\]|ret\[2\], out of memory|CUDA_ERROR_OUT_OF_MEMORY"
-    r"|CUBLAS_STATUS_ALLOC_FAILED|Malloc device memory failed|Out of Memory!!! Request memory size|Memory_Allocation_Failure\(EL0004\)"
-    r"|CUDA failure 2: out of memory|BFCArena.*Failed to allocate memory|Failed to allocate memory for requested buffer",
+    r"memory isn't enough and alloc failed|Memory not enough|cudaMalloc failed, ret\[2\]|ret\[2\], out of memory"
+    r"|CUDA_ERROR_OUT_OF_MEMORY|CUBLAS_STATUS_ALLOC_FAILED|Malloc device memory failed"
+    r"|Out of Memory!!! Request memory size|Memory_Allocation_Failure\(EL0004\)"
+    r"|CUDA failure 2: out of memory|BFCArena.*Failed to allocate memory"
+    r"|Failed to allocate memory for requested buffer",
     re.S,
 )
 CONTEXT = 1.5 * 2**30  # bytes that CUDA or CANN, cuDNN's working space and the weights take beside the pictures
 OTHERS = (
     (
-        r"no kernel image is available|CUBLAS_STATUS_ARCH_MISMATCH|CUDNN_STATUS_ARCH_MISMATCH|lower than the minimum required capability",
-        "this card's architecture is not supported: MindSpore's GPU plugin holds code for compute capability 6.0 to 9.0; "
-        "run `make doctor` and choose another card with CUDA_VISIBLE_DEVICES",
+        r"no kernel image is available|CUBLAS_STATUS_ARCH_MISMATCH|CUDNN_STATUS_ARCH_MISMATCH"
+        r"|lower than the minimum required capability",
+        "this card's architecture is not supported: MindSpore's GPU plugin holds code for compute capability "
+        "6.0 to 9.0; run `make doctor` and choose another card with CUDA_VISIBLE_DEVICES",
     ),
     (
-        r"driver version is insufficient|not supported in the installed CUDA driver|compiled with an unsupported toolchain|system has unsupported display driver",
+        r"driver version is insufficient|not supported in the installed CUDA driver"
+        r"|compiled with an unsupported toolchain|system has unsupported display driver",
         "the NVIDIA driver is too old for this CUDA version; update it to 525.60.13 or newer (`nvidia-smi` shows it)",
     ),
     (
@@ -33,8 +37,10 @@ OTHERS = (
         "no such NVIDIA card; look at `nvidia-smi`, CUDA_VISIBLE_DEVICES and train.device_num",
     ),
     (
-        r"(?s)(?:device target GPU.*libmindspore_gpu\S* failed\.|libonnxruntime_providers_\w+\.so with error:) (?P<library>lib\S+?): cannot open",
-        "the library {library} is missing; `make setup DEVICE=gpu` installs NVIDIA's libraries, `make doctor` says which are there",
+        r"(?s)(?:device target GPU.*libmindspore_gpu\S* failed\.|libonnxruntime_providers_\w+\.so with error:) "
+        r"(?P<library>lib\S+?): cannot open",
+        "the library {library} is missing; `make setup DEVICE=gpu` installs NVIDIA's libraries, "
+        "`make doctor` says which are there",
     ),
     (
         r"(?s)device target Ascend.*libmindspore_ascend\S* failed\. (?P<library>lib\S+?): cannot open",
@@ -111,14 +117,21 @@ def _half(side):
 
 def _out_of_memory(recipe, memory):
     if recipe is None:
-        return "the device's memory is full; use a smaller batch_size, or close what else runs there (`nvidia-smi`, `npu-smi info`)"
+        return (
+            "the device's memory is full; use a smaller batch_size, "
+            "or close what else runs there (`nvidia-smi`, `npu-smi info`)"
+        )
     train, images = recipe.train, recipe.data.batch_size // recipe.train.device_num
-    now = f"the device's memory does not hold {images // train.accumulate} pictures of {recipe.model.image_size} pixels at once"
+    part, side = images // train.accumulate, recipe.model.image_size
+    now = f"the device's memory does not hold {part} pictures of {side} pixels at once"
     fits = int((0.9 * memory - CONTEXT) / picture_bytes(recipe.model, train.amp_level))
     if not memory:
         return f"{now}; set train.accumulate to {2 * train.accumulate} or use a smaller data.batch_size"
     # one that did not fit does not, whatever the estimate says
     for parts in range(train.accumulate + 1, images + 1):
         if images % parts == 0 and images // parts <= fits:
-            return f"{now}, about {images // parts} should fit: set train.accumulate: {parts}, which keeps data.batch_size and the result's recipe"
+            return (
+                f"{now}, about {images // parts} should fit: set train.accumulate: {parts}, "
+                "which keeps data.batch_size and the result's recipe"
+            )
     return f"{now}, and by estimate not a single one; use a smaller model.image_size or variant"

@@ -120,7 +120,8 @@ def _refuse_unknown(source, found):
     unknown = sorted(found - set(OPERATORS) - set(ORDERING) - set(NOTHING))
     if unknown:
         raise InputError(
-            f"{source}: holds {', '.join(unknown)}, which MindSpore Lite 2.0 answers wrongly or was never seen to answer rightly; "
+            f"{source}: holds {', '.join(unknown)}, "
+            "which MindSpore Lite 2.0 answers wrongly or was never seen to answer rightly; "
             f"write the network with {', '.join(name for name in OPERATORS if name != 'TupleGetItem')}"
         )
 

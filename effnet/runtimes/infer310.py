@@ -51,7 +51,8 @@ def mindspore_lite(cache=CACHE):
     if not unzipped.is_dir():
         if platform.machine() != "x86_64":
             raise InputError(
-                f"MindSpore Lite has no wheel for {platform.machine()}: unpack a release of 2.0 and set MS_LITE_HOME to it"
+                f"MindSpore Lite has no wheel for {platform.machine()}: "
+                "unpack a release of 2.0 and set MS_LITE_HOME to it"
             )
         Path(cache).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:

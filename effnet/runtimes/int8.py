@@ -38,7 +38,8 @@ def calibration_pictures(dataset, settings, count):
     """
     if len(dataset) < count:
         raise InputError(
-            f"export.calibration_images: {count} asked for, the training set holds {len(dataset)}; lower the number or add pictures"
+            f"export.calibration_images: {count} asked for, the training set holds {len(dataset)}; "
+            "lower the number or add pictures"
         )
     preset = eval_preset(settings)
     return np.stack(
@@ -63,9 +64,15 @@ def to_int8(path, source, pictures):
         made = Path(folder) / "int8.onnx"
         with _quiet():
             quantize_static(
-                graph, made, _Reader(model, pictures), quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8, nodes_to_exclude=[node.name for node in graph.graph.node if node.op_type == "Gemm"],
-            )  # fmt: skip
+                graph,
+                made,
+                _Reader(model, pictures),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                nodes_to_exclude=[node.name for node in graph.graph.node if node.op_type == "Gemm"],
+            )
         quantized = onnx.load(made)
     properties = model.session.get_modelmeta().custom_metadata_map
     helper.set_model_props(

@@ -36,7 +36,8 @@ class Model:
         wanted = PROVIDERS[provider]
         if wanted not in onnxruntime.get_available_providers():
             raise InputError(
-                f"onnx.provider: {provider} asked for, but this ONNX Runtime has only {', '.join(_installed())}; see docs/gpu.md"
+                f"onnx.provider: {provider} asked for, but this ONNX Runtime has only {', '.join(_installed())}; "
+                "see docs/gpu.md"
             )
         for libraries in {"CUDA": [cuda.LIBRARIES], "TensorRT": [cuda.LIBRARIES, cuda.TENSORRT]}.get(provider, []):
             cuda.load(cuda.CUDA12, libraries)
@@ -58,7 +59,8 @@ class Model:
         names = [i.name for i in self.session.get_inputs()], [o.name for o in self.session.get_outputs()]
         if names != (["image"], ["logits"]) or "classes" not in self.meta:
             raise InputError(
-                f"{path}: expected input `image`, output `logits` and class names inside, found {names}; export it with this project"
+                f"{path}: expected input `image`, output `logits` and class names inside, found {names}; "
+                "export it with this project"
             )
         self.inside = self.meta["normalize"] == "inside"
         self.mean = np.array(self.meta["mean"], np.float32)
@@ -74,7 +76,8 @@ class Model:
         """uint8 (N, H, W, 3) pictures -> the graph's input, normalised here unless the graph does it."""
         if images.shape[1:3] != self.size:
             raise InputError(
-                f"the model takes pictures of {self.size[0]} x {self.size[1]} pixels, got {images.shape[1]} x {images.shape[2]}"
+                f"the model takes pictures of {self.size[0]} x {self.size[1]} pixels, "
+                f"got {images.shape[1]} x {images.shape[2]}"
             )
         if self.inside:
             return images
@@ -87,7 +90,8 @@ def logits_of(model, dataset, settings, batch_size, workers=0):
     """
     if len(model.meta["classes"]) != len(dataset.classes):
         raise InputError(
-            f"the model knows {len(model.meta['classes'])} classes, the data set has {len(dataset.classes)}; they do not belong together"
+            f"the model knows {len(model.meta['classes'])} classes, the data set has {len(dataset.classes)}; "
+            "they do not belong together"
         )
     logits = np.zeros((len(dataset), len(dataset.classes)), np.float32)
     with explained(), bar(total=len(dataset), what="onnx_eval") as progress:

@@ -55,7 +55,8 @@ class Dataset:
             size = path.stat().st_size if path.is_file() else 0
             if size != shard["bytes"]:
                 raise InputError(
-                    f"{path}: {size:,} bytes, the index says {shard['bytes']:,}; prepare the pictures again (or `dvc checkout`)"
+                    f"{path}: {size:,} bytes, the index says {shard['bytes']:,}; "
+                    "prepare the pictures again (or `dvc checkout`)"
                 )
         self._files = [open(self._folder / shard["file"], "rb", buffering=0) for shard in self._shards]
 

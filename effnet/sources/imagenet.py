@@ -70,7 +70,8 @@ def read(root):
     if wrong:
         total = sum(devkit.train_images)
         raise InputError(
-            f"{train.place}: found {len(train.names):,} pictures, expected {total:,}; in {len(wrong)} classes: {', '.join(wrong[:5])}"
+            f"{train.place}: found {len(train.names):,} pictures, expected {total:,}; "
+            f"in {len(wrong)} classes: {', '.join(wrong[:5])}"
         )
     return Source(train, val, devkit.wnids, devkit.names)
 
@@ -111,7 +112,8 @@ def read_devkit(root):
     strange = [f"line {i + 1}: {devkit_id}" for i, devkit_id in enumerate(ids.tolist()) if devkit_id not in label_of]
     if strange:
         raise InputError(
-            f"{root}: the devkit's ground truth names classes that its meta.mat has not: {', '.join(strange[:5])}; get it again"
+            f"{root}: the devkit's ground truth names classes that its meta.mat has not: {', '.join(strange[:5])}; "
+            "get it again"
         )
     return Devkit(wnids, names, train_images, np.array([label_of[i] for i in ids.tolist()], np.int32))
 

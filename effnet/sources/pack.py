@@ -96,7 +96,8 @@ def _pictures(split, shorter_side, bad_images, bad):
         if wrong := problem(data):
             if bad_images == "stop":
                 raise InputError(
-                    f"{split.place}: {name} cannot be read: {wrong}; replace it, or set data.bad_images: skip to leave such pictures out"
+                    f"{split.place}: {name} cannot be read: {wrong}; "
+                    "replace it, or set data.bad_images: skip to leave such pictures out"
                 )
             bad.append(f"{name}: {wrong}")
         else:

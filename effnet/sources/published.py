@@ -60,7 +60,8 @@ def unpacked(archive, root):
     found = sum(1 for file in target.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg"))
     if found != archive.images:
         raise InputError(
-            f"{target}: found {found:,} pictures, expected {archive.images:,}; remove the folder to have it unpacked again"
+            f"{target}: found {found:,} pictures, expected {archive.images:,}; "
+            "remove the folder to have it unpacked again"
         )
     return target
 

@@ -78,7 +78,8 @@ def _fetched(row, cache):
     digest = hashlib.new(algorithm, path.read_bytes()).hexdigest()
     if not digest.startswith(expected):
         raise InputError(
-            f"{path}: its {algorithm} is {digest}, expected {expected}: truncated or another file; remove it and run again"
+            f"{path}: its {algorithm} is {digest}, expected {expected}: truncated or another file; "
+            "remove it and run again"
         )
     return path
 

@@ -168,7 +168,8 @@ def _h5(file):
             name = "/".join(path.split("/")[-2:]).removesuffix(":0")
             if name in arrays:
                 raise InputError(
-                    f"two tensors end in {name}; layers without names (.weights.h5) are not read: save with model.save('x.h5')"
+                    f"two tensors end in {name}; layers without names (.weights.h5) are not read: "
+                    "save with model.save('x.h5')"
                 )
             arrays[name] = item[()]
 
