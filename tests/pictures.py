@@ -1,4 +1,4 @@
-"""Small pictures, sound, odd and broken, and folders of them, for the tests of effnet/data."""
+"""Small pictures, sound, odd and broken, and folders of them."""
 
 import io
 

@@ -91,7 +91,7 @@ def test_policy_is_the_papers():
         Equalize .8 Equalize .6"""
     rows = [row.split() for line in table.splitlines() for row in line.split("|")]
     assert len(rows) == len(augment.IMAGENET) == 25
-    for row, step in zip(rows, augment.IMAGENET, strict=False):
+    for row, step in zip(rows, augment.IMAGENET, strict=True):
         flat = []
         for name, chance, magnitude in (step[:3], step[3:]):
             flat += [name, chance] + ([] if name in ("Equalize", "AutoContrast", "Invert") else [magnitude])

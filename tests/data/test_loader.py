@@ -54,8 +54,8 @@ def digest(batches):
 def joined(ranks):
     """The global batches out of every rank's slices."""
     return [
-        type(parts[0])(*(np.concatenate(fields) for fields in zip(*parts, strict=False)))
-        for parts in zip(*ranks, strict=False)
+        type(parts[0])(*(np.concatenate(fields) for fields in zip(*parts, strict=True)))
+        for parts in zip(*ranks, strict=True)
     ]
 
 
@@ -99,13 +99,13 @@ def test_what_a_batch_holds(pictures):
         assert batch.images.dtype == np.uint8 and batch.images.shape == (BATCH, SIZE, SIZE, 3)
         assert [field.dtype for field in batch[1:]] == [np.int32, np.int32, np.float32, np.int64]
         assert np.array_equal(batch.labels, pictures.labels[batch.indices]) and (batch.lam == 1).all()
-        for image, index in zip(batch.images, batch.indices, strict=False):
+        for image, index in zip(batch.images, batch.indices, strict=True):
             assert np.array_equal(image, preset(pictures.pictures[index], 4, int(index)))
 
 
 def test_mixing_is_of_neighbours(pictures):
     plain, mixed = train(pictures, mixup=0, cutmix=0), train(pictures, mixup=0.8, cutmix=0)
-    for a, b in zip(plain, mixed, strict=False):
+    for a, b in zip(plain, mixed, strict=True):
         assert np.array_equal(a.labels, b.labels) and np.array_equal(a.indices, b.indices)
         assert np.array_equal(b.others, a.labels.reshape(-1, 2)[:, ::-1].ravel())
         lam = b.lam[:, None, None, None]
@@ -124,7 +124,7 @@ def test_evaluation_loses_and_repeats_nothing(pictures, ranks):
     assert np.array_equal(np.concatenate([batch.labels for batch in batches]), pictures.labels)
     assert sorted({len(batch.images) for batch in batches})[-1] == BATCH
     images = np.concatenate([batch.images for batch in batches])
-    assert all(np.array_equal(image, preset(data)) for image, data in zip(images, pictures.pictures, strict=False))
+    assert all(np.array_equal(image, preset(data)) for image, data in zip(images, pictures.pictures, strict=True))
 
 
 def test_evaluation_of_fewer_pictures_than_devices():

@@ -111,7 +111,7 @@ def train(case, plan, weights, trainable, bn_momentum, smoothing, padding="same"
 
     average = {name: value.detach().clone() for name, value in w.items()}
     losses = []
-    for step, ((images, labels, others, lam), rate) in enumerate(zip(batches(case), rates(case), strict=False)):
+    for step, ((images, labels, others, lam), rate) in enumerate(zip(batches(case), rates(case), strict=True)):
         x = torch.tensor((images.astype(np.float64) - 127.5) / 127.5).permute(0, 3, 1, 2)
         onehot = [F.one_hot(torch.tensor(y).long(), CLASSES).double() for y in (labels, others)]
         soft = [y * (1 - smoothing) + (1 - y) * smoothing / (CLASSES - 1) for y in onehot]
@@ -129,7 +129,7 @@ def train(case, plan, weights, trainable, bn_momentum, smoothing, padding="same"
             optimizer.step()
         else:
             with torch.no_grad():
-                for name, p, s, m in zip(trainable, parameters, square, moment, strict=False):
+                for name, p, s, m in zip(trainable, parameters, square, moment, strict=True):
                     g = p.grad if name.endswith((".gamma", ".beta")) else p.grad + case.weight_decay * p
                     s.mul_(case.rms_decay).add_((1 - case.rms_decay) * g * g)
                     m.mul_(case.momentum).add_(rate * g / torch.sqrt(s + case.opt_eps))

@@ -1,4 +1,4 @@
-"""effnet/data/prepare.py, pack.py, picture.py, folder.py, digits.py: pictures in, shards out, whatever happens on
+"""effnet/sources: build.py, pack.py, picture.py, folder.py, digits.py: pictures in, shards out, whatever happens on
 the way.
 """
 
@@ -18,6 +18,7 @@ from PIL import Image, JpegImagePlugin
 from effnet.errors import InputError
 from effnet.shards.dataset import Dataset
 from effnet.sources import pack
+from effnet.sources.build import build_shards
 from effnet.sources.folder import shuffled
 from effnet.sources.picture import problem, shrink
 from tests.pictures import contents, jpeg, odd, settings, tree

@@ -1,4 +1,4 @@
-"""effnet/data/imagenet.py: small archives of the official structure, oddities included, to shards and labels; and
+"""effnet/sources/imagenet.py: small archives of the official structure, oddities included, to shards and labels; and
 damaged ones.
 """
 
@@ -17,6 +17,7 @@ from effnet.errors import InputError
 from effnet.recipe import Evaluate
 from effnet.shards.dataset import Dataset
 from effnet.sources import imagenet
+from effnet.sources.build import build_shards
 from tests.conftest import SHARED
 from tests.pictures import contents, jpeg, odd, settings
 
@@ -90,7 +91,7 @@ def extracted(root, flat):
         for name, data in files.items():
             (root / "train" / wnid / name).write_bytes(data)
     wnid_of = {number: wnid for wnid, (number, _) in CLASSES.items()}
-    for (name, data), number in zip(VAL.items(), TRUTH, strict=False):
+    for (name, data), number in zip(VAL.items(), TRUTH, strict=True):
         folder = root / "val" if flat else root / "val" / wnid_of[number]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
@@ -111,7 +112,7 @@ def test_archives_to_shards_to_pictures_and_labels(tmp_path):
     }
     assert [WNIDS[label] for label in train.labels] == [name.split("/")[0] for name in train.names]
     wnid_of = {number: wnid for wnid, (number, _) in CLASSES.items()}
-    expected = {f"{wnid_of[number]}/{name}": data for (name, data), number in zip(VAL.items(), TRUTH, strict=False)}
+    expected = {f"{wnid_of[number]}/{name}": data for (name, data), number in zip(VAL.items(), TRUTH, strict=True)}
     assert {name: val.read(i) for i, name in enumerate(val.names)} == expected
     assert [WNIDS[label] for label in val.labels] == [name.split("/")[0] for name in val.names]
 
@@ -123,7 +124,7 @@ def test_archives_to_batches_oddities_included(tmp_path):
     preset = eval_preset(Evaluate(resize=40, crop=32, interpolation="bilinear", batch_size=4))
     seen = 0
     for batch in eval_batches(train, preset, batch_size=4, workers=2):
-        for image, label, index in zip(batch.images, batch.labels, batch.indices, strict=False):
+        for image, label, index in zip(batch.images, batch.labels, batch.indices, strict=True):
             wnid, file = train.names[index].split("/")
             with Image.open(io.BytesIO(TRAIN[wnid][file])) as picture:
                 expected = np.asarray(picture.convert("RGB"))[4:36, 8:40]  # 48 x 40: only the centre crop is left to do
@@ -179,7 +180,8 @@ def test_a_damaged_devkit_is_named_with_its_checksum(tmp_path):
         path.write_bytes(data)
         refused(
             tmp_path / "raw",
-            r"devkit_t12.tar.gz: damaged .*its MD5 is [0-9a-f]{32}, the official file's fa75699e90414af021442c21a62c3abf",
+            r"devkit_t12.tar.gz: damaged .*its MD5 is [0-9a-f]{32}, "
+            r"the official file's fa75699e90414af021442c21a62c3abf",
         )
 
 
