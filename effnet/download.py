@@ -1,7 +1,4 @@
-"""What comes from outside:
-
-files by URL (resuming what broke off) and wheels by pip, each checked against a checksum.
-"""
+"""What comes from outside: files by URL (resuming what broke off) and wheels by pip, checked against checksums."""
 
 import http.client
 import ssl

@@ -37,8 +37,7 @@ def run(main):
 
 
 def _took(began):
-    peak = max(
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )  # KiB on Linux
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = max(resource.getrusage(processes).ru_maxrss for processes in who)  # KiB on Linux
     name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
     print(f"{name}: {time.perf_counter() - began:.0f} s, peak memory {peak / 2**20:.2f} GiB", file=sys.stderr)

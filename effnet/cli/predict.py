@@ -14,17 +14,8 @@ from effnet.data.presets import eval_preset
 from effnet.errors import InputError
 from effnet.recipe import Evaluate
 
-ENDINGS = (
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".bmp",
-    ".gif",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".ppm",
-)  # what counts as a picture in a folder
+# what counts as a picture in a folder
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
 
 
 class Guess(NamedTuple):
@@ -58,9 +49,9 @@ def load(path):
 
 
 def pictures(places):
-    """Paths of the pictures that `places` name:
+    """Paths of the pictures that `places` name: files, folders (all pictures below, by name) and globs.
 
-    files, folders (all pictures below, by name) and globs. What names none stays as it is.
+    What names none stays as it is.
     """
     found = []
     for place in places:

@@ -114,8 +114,6 @@ def draw(path, logits, reference="mindspore"):
     )
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    with (
-        matplotlib.rc_context({"svg.hashsalt": "effnet"}),
-        whole(path, "w") as file,
-    ):  # the same picture is the same bytes
+    # with a salt of our own the same picture is the same bytes
+    with matplotlib.rc_context({"svg.hashsalt": "effnet"}), whole(path, "w") as file:
         figure.savefig(file, format="svg", metadata={"Date": None})

@@ -80,9 +80,8 @@ def mix(pair, rng, mixup, cutmix):
         first += 128
         first >>= 8
         mixed = first.astype(np.uint8)
-        pair[1] += (
-            pair[0] - mixed
-        )  # the two mixed pictures have the sum of the two; bytes wrap around, and so come out right
+        # the two mixed pictures have the sum of the two; bytes wrap around, and so come out right
+        pair[1] += pair[0] - mixed
         pair[0] = mixed
         return weight / 256
     lam = rng.beta(cutmix, cutmix)

@@ -107,9 +107,8 @@ def _in_order(slices, dataset, size, fill, workers):
             batch = Batch(images, labels, labels.copy(), np.ones(count, np.float32), indices)
             jobs = [pool.submit(fill, batch, first, a, min(a + CHUNK, count)) for a in range(0, count, CHUNK)]
             waiting.append((batch, jobs))
-            if (
-                len(waiting) > 2 and sum(len(jobs) for _, jobs in waiting) > 2 * workers
-            ):  # two batches ahead, no thread idle
+            # two batches ahead, no thread idle
+            if len(waiting) > 2 and sum(len(jobs) for _, jobs in waiting) > 2 * workers:
                 yield _finished(*waiting.popleft())
         while waiting:
             yield _finished(*waiting.popleft())

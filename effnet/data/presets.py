@@ -88,9 +88,8 @@ def decode(data):
         return native.decode(data)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # Pillow's about broken EXIF: a few of ImageNet's have it; it is not the pixels' fault
+            # Pillow's about broken EXIF: a few of ImageNet's have it; it is not the pixels' fault
+            warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data)) as image:
                 return np.array(image.convert("RGB"))
     except UnidentifiedImageError:  # its own message names a buffer's address

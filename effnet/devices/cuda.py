@@ -45,9 +45,8 @@ def load(folder, pattern=LIBRARIES):
         failed = {}
         for path in waiting:
             try:
-                ctypes.CDLL(
-                    str(path)
-                )  # RTLD_LOCAL: names are matched all the same, and torch's own cuBLAS sees none of our symbols
+                # RTLD_LOCAL: names are matched all the same, and torch's own cuBLAS sees none of our symbols
+                ctypes.CDLL(str(path))
             except OSError as error:
                 failed[path] = str(error)
         if len(failed) == len(waiting):

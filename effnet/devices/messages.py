@@ -1,6 +1,6 @@
-"""What a device's error means and what to do about it:
+"""What a device's error means and what to do about it, in one sentence.
 
-MindSpore's, CUDA's, NCCL's, CANN's and ONNX Runtime's texts -> one sentence.
+The texts are MindSpore's, CUDA's, NCCL's, CANN's and ONNX Runtime's.
 """
 
 import contextlib

@@ -18,7 +18,7 @@ IMAGES_PER_EXCHANGE = 4096  # logits of so many images at a time travel between 
 class Predict(nn.Cell):
     """uint8 NHWC pictures -> logits, in evaluation mode.
 
-    meta: what a model says of itself (effnet/training/identity.py); variant, class_num, padding, mean and std are used.
+    meta: what a model says of itself (effnet/runs/identity.py); variant, class_num, padding, mean and std are used.
     """
 
     def __init__(self, meta):
@@ -67,7 +67,8 @@ class Evaluator:
         count = int(ranks.total([count], self.ranks)[0])
         if count != expected:
             raise InputError(
-                f"evaluation saw {count} images, the set has {expected}: some were lost or repeated; prepare the pictures again"
+                f"evaluation saw {count} images, the set has {expected}: some were lost or repeated; "
+                "prepare the pictures again"
             )
         return logits
 

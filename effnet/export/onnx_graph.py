@@ -39,7 +39,7 @@ def write(path, weights, meta, height, width, opset, normalize, dtype=np.float32
 
 def build(weights, meta, height, width, opset=21, normalize="outside", dtype=np.float32):
     """An onnx.ModelProto `image` -> `logits` (N, classes) float32 from `{name: float32 array}` and a model's meta
-    (effnet/training/identity.py).
+    (effnet/runs/identity.py).
 
     normalize 'outside': image is (N, 3, height, width) float32, already (x - mean) / std; 'inside': (N, height, width,
     3) uint8. dtype float16 computes in half precision between casts at both ends.
@@ -121,7 +121,7 @@ def _conv(graph, weights, name, x, size, stride, padding):
 
 
 def _pads(side, kernel, stride, padding):
-    """(before, after, output side):
+    """(before, after, output side).
 
     TensorFlow's SAME puts the odd pixel after, PyTorch's k//2 pads both sides alike.
     """

@@ -65,12 +65,8 @@ def to_version_1(source, target):
     _refuse_unknown(source, {kind.op_type for kind in kinds.values()})
 
     image = model.graph.input[0]
-    kept, stands_for, made = (
-        [],
-        {image.name: "image"},
-        {},
-    )  # the input is named as in the ONNX file: converters ask for its name
-    image.name = "image"
+    kept, stands_for, made = [], {image.name: "image"}, {}
+    image.name = "image"  # as in the ONNX file: converters ask for it
     for node in nodes:
         kind = kinds[node.output[0]]
         inputs = [stands_for.get(name, name) for name in node.input]

@@ -62,9 +62,9 @@ def decode(data):
 
 
 def resize(pixels, width, height, interpolation, box=None):
-    """uint8 (height, width, 3):
+    """uint8 (height, width, 3): `pixels`, uint8 (h, w, 3), resized.
 
-    Image.resize((width, height), interpolation, box) of `pixels`, uint8 (h, w, 3), as Pillow 13 does it.
+    As Pillow 13's Image.resize((width, height), interpolation, box).
     """
     pixels, out = np.ascontiguousarray(pixels), np.empty((height, width, 3), np.uint8)
     h, w = pixels.shape[:2]

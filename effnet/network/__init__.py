@@ -19,13 +19,11 @@ def _set_environment():
     cpuinfo = Path("/proc/cpuinfo")
     if platform.machine() == "x86_64" and cpuinfo.exists() and "avx512f" in cpuinfo.read_text():
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")  # a value that the user set is left alone, here and below
-    os.environ.setdefault(
-        "OMP_WAIT_POLICY", "passive"
-    )  # waiting threads of operators.c would spin in MindSpore's way: a third slower
+    # Waiting threads of operators.c would spin in MindSpore's way: a third slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GLOG_v", "4")  # failures reach us as exceptions; MindSpore's own log lines would bury ours
-    cuda.prepare_mindspore(
-        mindspore_folder() / "lib/plugin"
-    )  # it looks for devices before a recipe can say which one it wants
+    # It looks for devices before a recipe can say which one it wants.
+    cuda.prepare_mindspore(mindspore_folder() / "lib/plugin")
 
 
 if "mindspore" not in sys.modules:

@@ -1,6 +1,6 @@
 """A checkpoint on disk: named arrays with a checksum and one JSON text inside, as `mindspore.load_checkpoint` reads it.
 
-A model holds weights and what is needed to use them (classes, pre-processing); a run (effnet/training/runs.py) holds
+A model holds weights and what is needed to use them (classes, pre-processing); a run (effnet/runs/run.py) holds
 besides what it takes to go on.
 """
 
@@ -26,7 +26,8 @@ def save(path, arrays, meta):
         except (RuntimeError, OSError, ValueError) as error:
             free = shutil.disk_usage(Path(path).parent).free
             raise InputError(
-                f"{path}: could not be written ({_first_line(error)}; {free >> 20} MiB free there); earlier files are untouched"
+                f"{path}: could not be written ({_first_line(error)}; {free >> 20} MiB free there); "
+                "earlier files are untouched"
             ) from None
 
 

@@ -11,9 +11,9 @@ from effnet.errors import InputError
 
 @functools.cache  # MindSpore refuses to be told twice
 def start(target, deterministic=True):
-    """Make `target` ("CPU", "GPU" or "Ascend")
+    """Make `target` ("CPU", "GPU" or "Ascend") MindSpore's device, in graph mode.
 
-    MindSpore's device in graph mode. Raises InputError if it is not there.
+    Raises InputError if it is not there.
     """
     machine.check(target)
     try:
@@ -27,8 +27,7 @@ def start(target, deterministic=True):
     if target == "GPU":
         gpu = ms.device_context.gpu
         gpu.op_precision.conv_allow_tf32(False)  # amp_level O0 says float32
-        if (
-            deterministic
-        ):  # the GPU plugin does not know set_deterministic; of cuDNN's backward algorithms, these add in a fixed order
+        # the GPU plugin does not know set_deterministic; of cuDNN's backward algorithms, these add in a fixed order
+        if deterministic:
             gpu.op_tuning.conv_wgrad_algo("algo_1")
             gpu.op_tuning.conv_dgrad_algo("algo_1")

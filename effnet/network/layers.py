@@ -1,7 +1,4 @@
-"""The layers that the network is built of, as MindSpore has them:
-
-for every device, and for files that other runtimes read.
-"""
+"""The layers that the network is built of, as MindSpore has them: for every device, and for other runtimes' files."""
 
 import mindspore as ms
 import numpy as np

@@ -122,8 +122,7 @@ def list_files(folder):
     for entry in entries:
         if not entry.is_file():
             raise InputError(f"{entry.path}: not a file; a class folder may hold pictures only")
-        if (
-            not entry.name.isprintable()
-        ):  # a line break would tear the list of names; an undecodable byte cannot be written
+        # a line break would tear the list of names; an undecodable byte cannot be written
+        if not entry.name.isprintable():
             raise InputError(f"{entry.path!r}: a file name with characters that cannot be printed; rename it")
     return [entry.name for entry in entries]

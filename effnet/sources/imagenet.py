@@ -32,9 +32,9 @@ VAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
 
 
 class Devkit(NamedTuple):
-    """Classes in class index order:
+    """Classes in class index order: `wnids` (sorted), `names` for people, `train_images` of each.
 
-    `wnids` (sorted), `names` for people, `train_images` of each; `val_labels[k]` is of picture k + 1.
+    `val_labels[k]` is of picture k + 1.
     """
 
     wnids: list

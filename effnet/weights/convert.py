@@ -11,9 +11,8 @@ from effnet.errors import InputError
 
 OUR_BN = ("gamma", "beta", "moving_mean", "moving_variance")
 TORCH_BN = ("weight", "bias", "running_mean", "running_var")
-IGNORED = re.compile(
-    r"num_batches_tracked$|^normalization(_\d+)?/"
-)  # PyTorch's counters; Keras' layer of pre-processing
+# PyTorch's counters; Keras' layer of pre-processing
+IGNORED = re.compile(r"num_batches_tracked$|^normalization(_\d+)?/")
 
 
 def convert(tensors, variant, class_num, bn_eps=BN_EPS):
@@ -96,9 +95,9 @@ def _some(names):
 
 
 def _layout(value, ours, style):
-    """The array in our order of axes:
+    """The array in our order of axes, (out, in, height, width) and (out, in).
 
-    (out, in, height, width) and (out, in); squeeze-and-excitation's 1x1 kernels as matrices.
+    Squeeze-and-excitation's 1x1 kernels become matrices.
     """
     if style == "keras" and value.ndim == 4:  # (height, width, in, out); depthwise (height, width, channels, 1)
         value = value.transpose((2, 3, 0, 1) if ".depthwise." in ours else (3, 2, 0, 1))
