@@ -1,5 +1,4 @@
-"""Optimizers as one update of all parameters: what the recipe's `train.opt` names. The learning rate comes in with each
-step.
+"""Optimizers as one update of all parameters: what the recipe's `train.opt` names. The rate comes in with each step.
 
 Weight decay acts on everything but batch normalisation's scale and shift, as in tensorflow/tpu and in the original.
 Each rule is mapped over the parameters with HyperMap: written as Python loops, the 300 updates of B2 take half a minute
@@ -9,51 +8,26 @@ to compile.
 import mindspore as ms
 from mindspore import nn, ops
 
+N, T = "Number", "Tensor"
 _rmsprop, _sgd, _adamw = (ops.MultitypeFuncGraph(name) for name in ("rmsprop", "sgd", "adamw"))
 
 
-@_rmsprop.register("Number", "Number", "Number", "Tensor", "Tensor", "Number", "Tensor", "Tensor", "Tensor", "Tensor")
-def _(rho, mu, eps, lr, factor, decay, w, square, moment, grad):
-    # by hand: ApplyRMSProp's CPU kernel rounds differently with the number of threads, which MindSpore picks by timing
-    # them
-    grad = grad * factor + decay * w if decay > 0 else grad * factor
-    s = rho * square + (1 - rho) * ops.square(grad)
-    m = mu * moment + lr * grad / ops.sqrt(s + eps)
-    ops.assign(square, s)
-    ops.assign(moment, m)
-    return ops.assign(w, w - m)
+def create(parameters, train):
+    """The optimizer of the recipe's `train` section over `parameters`.
+
+    optimizer(grads, factor, lr) updates them by grads * factor.
+    """
+    return {"rmsprop": RMSProp, "sgd": SGD, "adamw": AdamW}[train.opt](list(parameters), train)
 
 
-@_sgd.register("Number", "Tensor", "Tensor", "Number", "Tensor", "Tensor", "Tensor")
-def _(mu, lr, factor, decay, w, moment, grad):
-    grad = grad * factor + decay * w if decay > 0 else grad * factor
-    new = mu * moment + grad  # by hand: ApplyMomentum's CPU kernel ignores use_nesterov
-    ops.assign(moment, new)
-    return ops.assign(w, w - lr * (grad + mu * new))
-
-
-@_adamw.register(
-    "Number",
-    "Number",
-    "Number",
-    "Tensor",
-    "Tensor",
-    "Tensor",
-    "Tensor",
-    "Number",
-    "Tensor",
-    "Tensor",
-    "Tensor",
-    "Tensor",
-)
-def _(beta1, beta2, eps, power1, power2, lr, factor, decay, w, first, second, grad):
-    # by hand: MindSpore's Adam adds epsilon before the bias correction, the paper and PyTorch after it
-    grad = grad * factor
-    m, v = beta1 * first + (1 - beta1) * grad, beta2 * second + (1 - beta2) * ops.square(grad)
-    ops.assign(first, m)
-    ops.assign(second, v)
-    step = (m / (1 - power1)) / (ops.sqrt(v / (1 - power2)) + eps)
-    return ops.assign(w, w * (1 - lr * decay) - lr * step)
+def states(parameters, prefix, value):
+    """One state per parameter, named `prefix.NAME`, filled with "zeros", "ones" or (None) the parameter's own value."""
+    clones = []
+    for p in parameters:
+        clone = p.clone() if value is None else p.clone(value)
+        clone.name, clone.requires_grad = f"{prefix}.{p.name}", False
+        clones.append(clone)
+    return ms.ParameterTuple(clones)
 
 
 class Optimizer(nn.Cell):
@@ -68,11 +42,16 @@ class Optimizer(nn.Cell):
         self.map = ops.HyperMap()
 
 
+def _with_decay(grad, factor, decay, w):
+    return grad * factor + decay * w if decay > 0 else grad * factor
+
+
 class RMSProp(Optimizer):
     """TensorFlow's RMSProp: s = d s + (1 - d) g^2, m = mu m + lr g / sqrt(s + eps), w = w - m; s starts at one.
 
     Source: tensorflow/core/kernels/training_ops.cc ApplyRMSProp; tf.train.RMSPropOptimizer initialises the mean square
-    with ones.
+    with ones. By hand: ApplyRMSProp's CPU kernel rounds differently with the number of threads, which MindSpore picks
+    by timing them.
     """
 
     def __init__(self, parameters, train):
@@ -84,21 +63,41 @@ class RMSProp(Optimizer):
         return self.map(rule, self.decay, self.parameters, self.mean_square, self.moment, grads)
 
 
+@_rmsprop.register(N, N, N, T, T, N, T, T, T, T)
+def _(rho, mu, eps, lr, factor, decay, w, square, moment, grad):
+    grad = _with_decay(grad, factor, decay, w)
+    s = rho * square + (1 - rho) * ops.square(grad)
+    m = mu * moment + lr * grad / ops.sqrt(s + eps)
+    ops.assign(square, s)
+    ops.assign(moment, m)
+    return ops.assign(w, w - m)
+
+
 class SGD(Optimizer):
-    """Nesterov momentum: m = mu m + g, w = w - lr (g + mu m)."""
+    """Nesterov momentum: m = mu m + g, w = w - lr (g + mu m). By hand: ApplyMomentum on a CPU ignores use_nesterov."""
 
     def __init__(self, parameters, train):
         super().__init__(parameters, train, moment="zeros")
         self.momentum = train.momentum
 
     def construct(self, grads, factor, lr):
-        return self.map(ops.partial(_sgd, self.momentum, lr, factor), self.decay, self.parameters, self.moment, grads)
+        rule = ops.partial(_sgd, self.momentum, lr, factor)
+        return self.map(rule, self.decay, self.parameters, self.moment, grads)
+
+
+@_sgd.register(N, T, T, N, T, T, T)
+def _(mu, lr, factor, decay, w, moment, grad):
+    grad = _with_decay(grad, factor, decay, w)
+    new = mu * moment + grad
+    ops.assign(moment, new)
+    return ops.assign(w, w - lr * (grad + mu * new))
 
 
 class AdamW(Optimizer):
     """Adam with bias correction and decoupled weight decay: w = w (1 - lr wd) before Adam's step.
 
-    Source: Loshchilov & Hutter, https://arxiv.org/abs/1711.05101; beta 1 is `momentum`, beta 2 `rms_decay`.
+    Source: Loshchilov & Hutter, https://arxiv.org/abs/1711.05101; beta 1 is `momentum`, beta 2 `rms_decay`. By hand:
+    MindSpore's Adam adds epsilon before the bias correction, the paper and PyTorch after it.
     """
 
     def __init__(self, parameters, train):
@@ -115,21 +114,11 @@ class AdamW(Optimizer):
         return self.map(rule, self.decay, self.parameters, self.moment, self.second_moment, grads)
 
 
-OPTIMIZERS = {"rmsprop": RMSProp, "sgd": SGD, "adamw": AdamW}
-
-
-def create(parameters, train):
-    """The optimizer of the recipe's `train` section over `parameters`: optimizer(grads, factor, lr) updates them by
-    grads * factor.
-    """
-    return OPTIMIZERS[train.opt](list(parameters), train)
-
-
-def states(parameters, prefix, value):
-    """One state per parameter, named `prefix.NAME`, filled with "zeros", "ones" or (None) the parameter's own value."""
-    clones = []
-    for p in parameters:
-        clone = p.clone() if value is None else p.clone(value)
-        clone.name, clone.requires_grad = f"{prefix}.{p.name}", False
-        clones.append(clone)
-    return ms.ParameterTuple(clones)
+@_adamw.register(N, N, N, T, T, T, T, N, T, T, T, T)
+def _(beta1, beta2, eps, power1, power2, lr, factor, decay, w, first, second, grad):
+    grad = grad * factor
+    m, v = beta1 * first + (1 - beta1) * grad, beta2 * second + (1 - beta2) * ops.square(grad)
+    ops.assign(first, m)
+    ops.assign(second, v)
+    step = (m / (1 - power1)) / (ops.sqrt(v / (1 - power2)) + eps)
+    return ops.assign(w, w * (1 - lr * decay) - lr * step)
