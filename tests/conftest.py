@@ -2,6 +2,7 @@
 run DVC in.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 import yaml
 
 import effnet.network  # noqa: F401 - sets MindSpore's environment, so before any test imports MindSpore
+from effnet.errors import InputError
+from effnet.runtimes import infer310
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("EFFNET_SHARED", ROOT.parent / "shared" / "data"))
@@ -96,13 +99,11 @@ def finished(tmp_path_factory):
     return project
 
 
-def _built(name, **options):
+def _built(name, skip_without_lite=True, **options):
     """A build folder that stays between runs of the tests: cmake remakes only what changed.
 
-    Skips where a package is missing.
+    Skips where something is missing.
     """
-    from effnet.runtimes.infer310 import build
-
     headers = ("jpeglib.h", "nlohmann/json.hpp", "doctest/doctest.h")
     missing = [tool for tool in ("cmake", "c++") if not shutil.which(tool)]
     missing += [
@@ -112,24 +113,22 @@ def _built(name, **options):
     ]
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed; `make setup` names the packages")
-    return build(ROOT / "build" / name, tests=True, **options)
-
-
-def _mindspore_lite():
-    from effnet.errors import InputError
-    from effnet.runtimes.infer310 import mindspore_lite
-
-    try:
-        return mindspore_lite(), ""
-    except InputError as error:
-        return None, str(error)
+    (ROOT / "build").mkdir(exist_ok=True)
+    with open(ROOT / "build/tests.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes run the tests: the others wait, then find it built
+        try:
+            lite = infer310.mindspore_lite()
+        except InputError as problem:
+            lite = None
+            if skip_without_lite:
+                pytest.skip(str(problem))
+        return infer310.build(ROOT / "build" / name, lite, tests=True, **options)
 
 
 @pytest.fixture(scope="session")
 def effnet310():
     """Folder with effnet310 and its test programs, compiled as users have them."""
-    lite, problem = _mindspore_lite()
-    return _built("test-infer310", lite=lite) if lite else pytest.skip(problem)
+    return _built("test-infer310")
 
 
 @pytest.fixture(scope="session")
@@ -137,7 +136,7 @@ def effnet310_sanitized():
     """The same under AddressSanitizer and UndefinedBehaviorSanitizer; where MindSpore Lite is not to be had, the
     test programs alone.
     """
-    return _built("test-infer310-sanitized", sanitize=True, lite=_mindspore_lite()[0])
+    return _built("test-infer310-sanitized", skip_without_lite=False, sanitize=True)
 
 
 @pytest.fixture(scope="session")

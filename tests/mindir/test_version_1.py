@@ -9,10 +9,11 @@ from mindspore import mint, nn, ops
 from mindspore.train.mind_ir_pb2 import ModelProto
 from PIL import Image
 
-from effnet.devices import machine  # noqa: F401  before mindspore
+from effnet.arch.initial import initial_weights
 from effnet.errors import InputError
 from effnet.files import write_json
 from effnet.mindir.version_1 import NOTHING, OPERATORS, ORDERING, to_version_1
+from effnet.network.efficientnet import EfficientNet, load_weights
 from effnet.runtimes import infer310
 
 SIDE, PICTURES = 8, 3
@@ -117,9 +118,9 @@ def dense():
 
 
 ANSWERED = {
-    "Add": Add, "BatchNorm": batch_norm, "BiasAdd": convolutions, "Conv2D": convolutions, "Flatten": lambda: ops.Flatten(), "MatMul": dense,
-    "Mul": Mul, "Muls": Muls, "ReLU": nn.ReLU, "ReLU6": nn.ReLU6, "ReduceMean": ReduceMean, "ReduceSum": ReduceSum, "Reshape": Reshape,
-    "Sigmoid": nn.Sigmoid, "Softmax": Softmax, "Sub": Sub, "SumExt": SumExt,
+    "Add": Add, "BatchNorm": batch_norm, "BiasAdd": convolutions, "Conv2D": convolutions, "Flatten": ops.Flatten,
+    "MatMul": dense, "Mul": Mul, "Muls": Muls, "ReLU": nn.ReLU, "ReLU6": nn.ReLU6, "ReduceMean": ReduceMean,
+    "ReduceSum": ReduceSum, "Reshape": Reshape, "Sigmoid": nn.Sigmoid, "Softmax": Softmax, "Sub": Sub, "SumExt": SumExt,
 }  # fmt: skip
 REFUSED = {
     "SiLU": nn.SiLU, "GeLU": nn.GELU, "AvgPool": lambda: nn.AvgPool2d(2), "MaxPool": lambda: nn.MaxPool2d(2),
@@ -155,7 +156,7 @@ class Pictures:
     def __init__(self, folder):
         self.names = [f"{i}.jpg" for i in range(PICTURES)]
         noise = np.random.default_rng(0).integers(0, 256, (PICTURES, SIDE, SIDE, 3)).astype(np.uint8)
-        for name, pixels in zip(self.names, noise, strict=False):
+        for name, pixels in zip(self.names, noise, strict=True):
             Image.fromarray(pixels).save(folder / name, quality=95)
         self.files = [folder / name for name in self.names]
         self.pixels = np.stack([np.asarray(Image.open(file)) for file in self.files])
@@ -199,9 +200,8 @@ def test_operator_is_answered_as_in_mindspore(operator, effnet310, tmp_path):
     names = [str(i) for i in range(expected.shape[1])]
     size = {"resize": SIDE, "height": SIDE, "width": SIDE}
     write_json(meta, {"classes": names, "mean": [127.5] * 3, "std": [40] * 3, "interpolation": "bilinear"} | size)
-    answers, _ = infer310.evaluate(
-        effnet310 / "effnet310", target, meta, pictures, batch=2
-    )  # the last batch is not full
+    program = effnet310 / "effnet310"
+    answers, _ = infer310.logits_of(program, target, meta, pictures, batch=2)  # the last batch is not full
     assert np.ptp(expected) > 0
     np.testing.assert_allclose(answers, expected, rtol=2e-6, atol=2e-6 * np.abs(expected).max())
 
@@ -219,9 +219,6 @@ def test_other_operators_are_refused_by_name(operator, tmp_path):
 
 @pytest.mark.parametrize("batch", [None, 2])
 def test_mindspore_reads_version_1_with_no_difference(batch, tmp_path):
-    from effnet.arch.initial import initial_weights
-    from effnet.network.efficientnet import EfficientNet, load_weights
-
     net = EfficientNet("efficientnet_toy", 10)
     net.update_parameters_name()
     load_weights(net, initial_weights({p.name: p.shape for p in net.get_parameters()}, seed=1))

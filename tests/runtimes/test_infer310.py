@@ -6,7 +6,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 import zipfile
 
 import mindspore as ms
@@ -15,7 +14,6 @@ import pytest
 from PIL import Image
 
 from effnet.arch.initial import initial_weights
-from effnet.devices import machine  # noqa: F401  before mindspore
 from effnet.errors import InputError
 from effnet.files import write_json
 from effnet.mindir.version_1 import to_version_1
@@ -155,7 +153,7 @@ def test_answers_are_mindspores(batch, model, folder, tmp_path):
     report = json.loads((tmp_path / "a.json").read_text())
     best = results(logits, np.zeros(9, int))
     assert [picture["file"] for picture in report["pictures"]] == [str(path) for path in files]
-    for picture, top, confidence in zip(report["pictures"], best.top, best.confidence, strict=False):
+    for picture, top, confidence in zip(report["pictures"], best.top, best.confidence, strict=True):
         assert [answer["class"] for answer in picture["top"]] == top[:3].tolist()
         assert [answer["name"] for answer in picture["top"]] == ["abcdefghij"[i] for i in top[:3]]
         assert picture["top"][0]["probability"] == pytest.approx(confidence, abs=1e-12)
@@ -227,15 +225,15 @@ class Pictures(list):
 
 def test_evaluation_keeps_the_order_and_refuses_to_leave_out(model):
     dataset = Pictures(pictures.jpeg(i) for i in range(12))
-    logits, report = infer310.evaluate(model.program, model.mindir, model.json, dataset, batch=5)
+    logits, report = infer310.logits_of(model.program, model.mindir, model.json, dataset, batch=5)
     expected = model.logits(dataset)
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
     assert report["images"] == 12
     dataset[7] = dataset[7][:500]
     with pytest.raises(InputError, match=r"cannot read 1 of the pictures, the first being ant/7\.JPEG: the file ends"):
-        infer310.evaluate(model.program, model.mindir, model.json, dataset)
+        infer310.logits_of(model.program, model.mindir, model.json, dataset)
     with pytest.raises(InputError, match="--device=tpu: not one of"):
-        infer310.evaluate(model.program, model.mindir, model.json, dataset, device="tpu")
+        infer310.logits_of(model.program, model.mindir, model.json, dataset, device="tpu")
 
 
 @pytest.mark.parametrize("name, software", [("ascend310", "CANN"), ("ascend310p", "CANN"), ("gpu", "TensorRT")])
@@ -302,7 +300,7 @@ def test_a_download_that_is_not_the_published_one_is_refused(tmp_path, monkeypat
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "links"))
     (tmp_path / "links").mkdir()
-    with pytest.raises(InputError, match="cannot be downloaded"):
+    with pytest.raises(InputError, match="pip could not download mindspore-lite==2.0.0 .*by hand and set MS_LITE_HOME"):
         infer310.mindspore_lite(tmp_path / "cache")
     with zipfile.ZipFile(tmp_path / "links" / infer310.WHEEL, "w") as wheel:
         tags = "Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: cp37-cp37m-manylinux1_x86_64\n"
@@ -318,5 +316,3 @@ def test_a_download_that_is_not_the_published_one_is_refused(tmp_path, monkeypat
 def test_help(model):
     done = subprocess.run([model.program, "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "Exit codes: 0 done; 1 unexpected; 2 bad input; 3 the device" in done.stdout
-    done = subprocess.run([sys.executable, "-m", "effnet.infer310", "--help"], capture_output=True, text=True)
-    assert done.returncode == 0 and "--sanitize" in done.stdout
