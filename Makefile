@@ -1,60 +1,80 @@
-# Every job by its name; `make` alone prints them.
+# Every job by its name; `make` alone prints them. Variables given on make's command line are in the environment of what it runs.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RECIPE ?= digits
 # a file of tests is one process's, since the tests in it share what they set up
 PYTEST := python -m pytest -n logical --maxprocesses 4 --dist loadfile
+# with ANEW=1: train from the beginning though nothing changed, which `dvc repro` would not
+ANEW_FIRST = $(if $(ANEW),dvc repro prepare pretrained && dvc repro --single-item --force train)
+C_FILES := git ls-files -z '*.c' '*.h' '*.cc' | xargs -0
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor demo test test-peers use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 pretrained eval export onnx-eval infer310 parity bench results metrics compare remote push pull models report verify reproduce clean
+.PHONY: help setup doctor demo test test-peers lint format use repro train-cpu train-ascend1 train-ascend8 train-gpu1 train-gpu8 \
+  pretrained eval export air onnx-eval infer310 parity bench results metrics compare remote push pull models report verify reproduce clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(if $(DEVICE),,.venv/installed)  ## check system packages, make .venv, install the locked dependencies; DEVICE=gpu or ascend: for those
-	$(if $(DEVICE),@./setup.sh $(DEVICE))
+	$(if $(DEVICE),@./setup.sh "$(DEVICE)")
 
 .venv/installed: setup.sh requirements.lock requirements-gpu.txt requirements-cuda11.txt requirements-cuda12.txt pyproject.toml
 	@./setup.sh
 
 doctor: .venv/installed  ## for CPU, GPU and Ascend: what is there, what is missing, the command that mends it; DEVICE=gpu: that one only
-	@python -m tools.doctor $(DEVICE)
+	@python -m tools.doctor $(if $(DEVICE),"$(DEVICE)")
 
 demo: setup  ## the whole pipeline on the embedded digits, under 10 minutes on 2 cores
 	@python -m tools.use digits
 	@$(MAKE) -s repro
 
-test: setup  ## all tests that need nothing but this repository
+test: setup  ## all tests that need nothing but this repository; ARGS=tests/data: what pytest is told
 	@$(PYTEST) -m "not peers" $(ARGS)
 
 test-peers: setup  ## live comparisons with torch (which is gigabytes where only its CUDA build is to be had)
 	@python -m pip install -q -r requirements-peers.txt
 	@$(PYTEST) -m peers $(ARGS)
 
-use: setup  ## put recipes/RECIPE.yaml in force as params.yaml; FORCE=1 overwrites unsaved edits
-	@python -m tools.use $(RECIPE) $(if $(FORCE),--force)
+lint: setup  ## layout and the usual slips, in Python, C and C++
+	@ruff check
+	@ruff format --check
+	@$(C_FILES) clang-format --dry-run -Werror
 
-repro: setup  ## run whatever the last edits made out of date, then show the metrics
+format: setup  ## mend the layout that `make lint` objects to
+	@ruff check --quiet --fix --exit-zero
+	@ruff format
+	@$(C_FILES) clang-format -i
+
+use: setup  ## put recipes/RECIPE.yaml in force as params.yaml; FORCE=1 overwrites unsaved edits
+	@python -m tools.use "$(RECIPE)" $(if $(FORCE),--force)
+
+repro: setup  ## run whatever the last edits made out of date, then show the metrics; ANEW=1 trains from the beginning, CONTINUE=1 goes on under changed code
+	@$(ANEW_FIRST)
 	@dvc repro && dvc metrics show
 
-train-cpu: setup  ## train with the recipe in force
+train-cpu: setup  ## train with the recipe in force; ANEW=1, CONTINUE=1: as for repro
+	@$(ANEW_FIRST)
 	dvc repro train
 
-train-ascend1 train-ascend8 train-gpu1 train-gpu8: train-%: setup  ## the original's recipe on one or eight Ascend NPUs or NVIDIA GPUs; DRY_RUN=1 only shows how
+train-ascend1 train-ascend8 train-gpu1 train-gpu8: train-%: setup  ## the original's recipe on one or eight Ascend NPUs or NVIDIA GPUs; DRY_RUN=1 only shows how; ANEW=1, CONTINUE=1: as for repro
 ifdef DRY_RUN
-	@python -m stages.train --dry-run recipes/$*.yaml
+	@python -m tools.launch --dry-run recipes/$*.yaml
 else
 	@python -m tools.doctor recipes/$*.yaml
 	@python -m tools.use $* $(if $(FORCE),--force)
+	@$(ANEW_FIRST)
 	dvc repro train
 endif
 
 pretrained: setup  ## other people's weights into models/pretrained: MODEL=lite0, torchvision_b2, ... (effnet/weights/table.yaml); FILE=your own
-	@python -m stages.pretrained $(MODEL) $(if $(FILE),--file "$(FILE)")
+	@python -m stages.pretrained $(if $(MODEL),"$(MODEL)") $(if $(FILE),--file "$(FILE)")
 
 eval: setup  ## evaluate models/effnet.ckpt on every validation picture
 	dvc repro evaluate
 
 export: setup  ## write the ONNX and MINDIR files
 	dvc repro export
+
+air: setup  ## write models/effnet.air for ATC, on a machine with Ascend devices; MindSpore has deprecated AIR: prefer `make export`
+	@python -m tools.air
 
 onnx-eval: setup  ## evaluate the ONNX file in ONNX Runtime
 	dvc repro onnx_eval
@@ -66,7 +86,7 @@ parity: setup  ## MindSpore, ONNX Runtime and C++ on the same pictures: do they 
 	dvc repro parity
 
 bench: setup  ## every benchmark in bench/ (needs `make test-peers` once), and the table in docs/performance.md; ONLY="onnx loader": these
-	@python -m bench.run $(ONLY)
+	@python -m bench.run $(foreach name,$(ONLY),"$(name)")
 
 results: setup  ## write the README's table of results from metrics/
 	@python -m tools.results_table
@@ -78,13 +98,13 @@ compare: setup  ## A=main B=other: is one model better, or is it noise? B is the
 	@python -m tools.compare "$(A)" "$(B)"
 
 remote: setup  ## name the remote: URL=folder, s3://bucket/path (ENDPOINT=...) or ssh://user@host/path (KEY=...)
-	@python -m tools.remote $(URL) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(if $(KEY),--key $(KEY))
+	@python -m tools.remote $(if $(URL),"$(URL)") $(if $(ENDPOINT),--endpoint "$(ENDPOINT)") $(if $(KEY),--key "$(KEY)")
 
 push: setup  ## send this commit's data and models to the remote; FILES=... only some
-	@python -m tools.transfer $@ $(FILES) $(if $(FORCE),--force)
+	@python -m tools.transfer $@ $(foreach file,$(FILES),"$(file)") $(if $(FORCE),--force)
 
 pull: setup  ## bring this commit's data and models from the remote; FILES=models/effnet.ckpt only that
-	@python -m tools.transfer $@ $(FILES) $(if $(FORCE),--force)
+	@python -m tools.transfer $@ $(foreach file,$(FILES),"$(file)") $(if $(FORCE),--force)
 
 models: setup  ## what each model is: recipe, data, accuracy, licence, and whether it is here
 	@python -m tools.models
@@ -98,5 +118,5 @@ verify: setup  ## evaluate the versioned model again and compare with the commit
 reproduce: setup  ## make everything from raw data in a temporary clone and compare
 	@python -m tools.reproduce
 
-clean:  ## remove what the pipeline made in the workspace; DVC's cache and the environment stay
-	rm -rf data/prepared data/prepared.part models metrics/*.json metrics/parity.svg metrics/train metrics/evaluate metrics/onnx_eval metrics/infer310 metrics/provenance
+clean:  ## remove what was made in the workspace, unfinished trainings too; DVC's cache and the environment stay
+	rm -rf build data/prepared data/prepared.part data/prepared.old metrics models reports tmp

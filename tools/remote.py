@@ -38,9 +38,10 @@ def main():
         with repo.config.edit("repo") as config:
             config["remote"][REMOTE] = public
             config["core"]["remote"] = REMOTE
-        with repo.config.edit("local") as config:
-            config["remote"][REMOTE] = secret
-        os.chmod(repo.config.files["local"], 0o600)
+        if secret:  # an empty entry would keep DVC from opening a branch that has no remote
+            with repo.config.edit("local") as config:
+                config["remote"][REMOTE] = secret
+            os.chmod(repo.config.files["local"], 0o600)
     print(f"remote: {public['url']}")
     if secret:
         print(f"kept in .dvc/config.local, which git ignores: {', '.join(secret)}")
@@ -50,7 +51,7 @@ def main():
 
 def options(url, endpoint, key, environ):
     """`(public, secret)` options of the remote at `url`, in DVC's words."""
-    parts = urlsplit(url)
+    parts = urlsplit(os.path.expanduser(url))
     if parts.scheme not in ("", "file", "s3", "ssh"):
         raise InputError(f"URL={url}: expected a folder, s3://bucket/path or ssh://user@host/path")
     if parts.scheme in ("s3", "ssh") and not parts.hostname:
