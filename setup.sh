@@ -63,7 +63,7 @@ if [ $device = gpu ]; then
 else
   pip install -r requirements.lock
 fi
-pip install --no-deps --no-build-isolation -e .
+PYTHONWARNINGS=ignore pip install --no-deps --no-build-isolation -e .  # setuptools warns of every editable install
 
 # NVIDIA's wheels for two CUDA majors overwrite each other's files, so each has a folder of its own, from which
 # effnet/devices/cuda.py loads

@@ -25,10 +25,8 @@ from effnet.files import sha256
 from effnet.native.build import CACHE
 
 PACKAGE = Path(effnet.__file__).parent
-# the C++ project: beside the package in a checkout, inside it in a wheel
-SOURCES = next(
-    (path for path in (PACKAGE / "infer310", PACKAGE.parent / "infer310") if path.is_dir()), PACKAGE.parent / "infer310"
-)
+# the C++ project: inside the package in a wheel, beside it in a checkout
+SOURCES = PACKAGE / "infer310" if (PACKAGE / "infer310").is_dir() else PACKAGE.parent / "infer310"
 WHEEL = "mindspore_lite-2.0.0-cp37-cp37m-manylinux1_x86_64.whl"
 WHEEL_SHA256 = "199cd0605cc985b88eddb273db9dfe9000a585ba10ca2292b6b36ebfff07b3ec"
 PACKAGES = "cmake g++ libjpeg-dev nlohmann-json3-dev"  # Debian's and Ubuntu's names
