@@ -46,15 +46,15 @@ format: setup  ## mend the layout that `make lint` objects to
 use: setup  ## put recipes/RECIPE.yaml in force as params.yaml; FORCE=1 overwrites unsaved edits
 	@python -m tools.use "$(RECIPE)" $(if $(FORCE),--force)
 
-repro: setup  ## run whatever the last edits made out of date, then show the metrics; ANEW=1 trains from the beginning, CONTINUE=1 goes on under changed code
+repro: setup  ## run whatever the last edits made out of date, show the metrics; ANEW=1: train from the beginning, CONTINUE=1: go on under changed code
 	@$(ANEW_FIRST)
 	@dvc repro && dvc metrics show
 
-train-cpu: setup  ## train with the recipe in force; ANEW=1, CONTINUE=1: as for repro
+train-cpu: setup  ## train with the recipe in force; ANEW=1, CONTINUE=1 as for repro
 	@$(ANEW_FIRST)
 	dvc repro train
 
-train-ascend1 train-ascend8 train-gpu1 train-gpu8: train-%: setup  ## the original's recipe on one or eight Ascend NPUs or NVIDIA GPUs; DRY_RUN=1 only shows how; ANEW=1, CONTINUE=1: as for repro
+train-ascend1 train-ascend8 train-gpu1 train-gpu8: train-%: setup  ## the original's recipe on one or eight NPUs or GPUs; DRY_RUN=1 only shows how; ANEW=1, CONTINUE=1 as for repro
 ifdef DRY_RUN
 	@python -m tools.launch --dry-run recipes/$*.yaml
 else
