@@ -1,9 +1,7 @@
-"""`effnet predict` and `effnet info` as a user runs them."""
+"""`effnet predict` as a user runs it."""
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,11 +9,11 @@ import pytest
 from effnet.cli import predict
 from effnet.cli.main import main
 from effnet.errors import InputError
-from effnet.mindir import write as export
+from effnet.export import onnx_graph
 from effnet.network import checkpoint
-from tests.conftest import ROOT
+from tests.cli.test_main import effnet
+from tests.network.test_efficientnet import random_weights
 from tests.pictures import jpeg
-from tests.test_parity import random_weights
 
 CLASSES = ["ant", "bee", "cat"]
 
@@ -26,13 +24,14 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     weights = random_weights("efficientnet_toy", 3)
     meta = {
-        "variant": "efficientnet_toy", "class_num": 3, "padding": "same", "image_size": 32, "classes": CLASSES, "class_ids": ["n1", "n2", "n3"],
-        "mean": [127.0, 127.0, 127.0], "std": [128.0, 128.0, 128.0], "resize": 40, "crop": 32, "interpolation": "bicubic", "source": "test",
+        "variant": "efficientnet_toy", "class_num": 3, "padding": "same", "image_size": 32, "classes": CLASSES,
+        "class_ids": ["n1", "n2", "n3"], "mean": [127.0, 127.0, 127.0], "std": [128.0, 128.0, 128.0],
+        "resize": 40, "crop": 32, "interpolation": "bicubic", "source": "test",
     }  # fmt: skip
-    checkpoint.save_model(folder / "effnet.ckpt", weights, meta)
-    export.to_onnx(folder / "effnet.onnx", weights, meta, 32, 32, 21, "outside")
-    export.to_onnx(folder / "wide.onnx", weights, meta, 32, 64, 21, "outside")
-    export.to_onnx(folder / "inside.onnx", weights, meta, 32, 32, 21, "inside")
+    checkpoint.save(folder / "effnet.ckpt", weights, meta)
+    onnx_graph.write(folder / "effnet.onnx", weights, meta, 32, 32, 21, "outside")
+    onnx_graph.write(folder / "wide.onnx", weights, meta, 32, 64, 21, "outside")
+    onnx_graph.write(folder / "inside.onnx", weights, meta, 32, 32, 21, "inside")
     return folder
 
 
@@ -45,14 +44,6 @@ def photos(tmp_path):
     return tmp_path
 
 
-def effnet(*arguments, cwd=None):
-    """The program itself: (exit code, stdout, stderr)."""
-    command = [sys.executable, "-m", "effnet", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stdout, done.stderr
-
-
 def test_checkpoint_and_onnx_agree_and_give_probabilities(models, photos):
     paths = predict.pictures([str(photos / "album")])
     assert [os.path.basename(path) for path in paths] == ["0.jpg", "1.jpg", "2.jpg"]
@@ -61,7 +52,7 @@ def test_checkpoint_and_onnx_agree_and_give_probabilities(models, photos):
         for name in ("effnet.ckpt", "effnet.onnx", "inside.onnx")
     ]
     for checkpoints, *exports in zip(*found, strict=True):
-        names, ids, odds = zip(*checkpoints[1], strict=False)
+        names, ids, odds = zip(*checkpoints[1], strict=True)
         assert sorted(names) == CLASSES and ids == tuple("n" + str(CLASSES.index(name) + 1) for name in names)
         assert sum(odds) == pytest.approx(1) and list(odds) == sorted(odds, reverse=True)
         for _, guesses, _ in exports:
@@ -123,14 +114,3 @@ def test_bad_models_and_arguments_are_refused_in_a_sentence(models, photos):
         predict.load(photos / "junk.ckpt")
     with pytest.raises(InputError, match="--top: 0 is not a number of classes"):
         main(["predict", "x.jpg", "--top", "0"])
-
-
-def test_info(capsys):
-    assert main(["info", "b2"]) == 0
-    assert capsys.readouterr().out.endswith(
-        "efficientnet_b2 at 260 x 260, 1000 classes: 9,109,994 parameters, 993,561,872 MACs\n"
-    )
-    assert main(["info", "efficientnet_lite0", "--image-size", "32", "--class-num", "10"]) == 0
-    assert "at 32 x 32, 10 classes" in capsys.readouterr().out
-    code, _, err = effnet("info", "b9")
-    assert code == 2 and err.startswith("error: 'b9' is not a variant; choose one of efficientnet_b0")

@@ -1,11 +1,4 @@
-"""The parity stage: what it finds alike, what it does not, and that it fails when it must."""
-
-import json
-import os
-import shutil
-import subprocess
-import sys
-from itertools import combinations
+"""effnet/comparison/parity.py: what it finds alike, what it does not, and that it fails when it must."""
 
 import numpy as np
 import pytest
@@ -24,7 +17,7 @@ def logits():
 def test_figures_by_hand(logits):
     other = logits.copy()
     other[1] = [0, 2, 2.5]
-    found = parity.compare({"a": logits, "b": other, "c": logits})
+    found = parity.pairs({"a": logits, "b": other, "c": logits})
     assert list(found) == ["a-b", "a-c", "b-c"]
     assert found["a-b"] == found["b-c"] == {"largest_difference": 1.5, "equal_top1": 0.75}
     assert found["a-c"] == {"largest_difference": 0.0, "equal_top1": 1.0}
@@ -53,11 +46,11 @@ def test_a_flip_fails_unless_it_is_a_tie(logits):
 
 def test_other_shapes_and_nan_are_refused(logits):
     with pytest.raises(InputError, match="other pictures or classes"):
-        parity.compare({"a": logits, "b": logits[:3]})
+        parity.pairs({"a": logits, "b": logits[:3]})
     bad = logits.copy()
     bad[2, 1] = np.nan
     with pytest.raises(InputError, match="b answered picture 2 with what is no number"):
-        parity.compare({"a": logits, "b": bad})
+        parity.pairs({"a": logits, "b": bad})
 
 
 def test_the_picture_is_the_same_bytes_twice(logits, tmp_path):
@@ -65,35 +58,3 @@ def test_the_picture_is_the_same_bytes_twice(logits, tmp_path):
         parity.draw(tmp_path / f"{name}.svg", {"mindspore": logits, "onnx": logits + 1e-5}, "mindspore")
     text = (tmp_path / "a.svg").read_bytes()
     assert text == (tmp_path / "b.svg").read_bytes() and text.startswith(b"<?xml") and len(text) < 100_000
-
-
-def test_the_smoke_run_answers_alike_everywhere(finished):
-    found = json.loads((finished.folder / "metrics/parity.json").read_text())
-    float32, quantized = ("mindspore", "onnx", "infer310"), ("onnx_float16", "onnx_int8")
-    assert set(found) == {f"{a}-{b}" for a, b in combinations((*float32, *quantized), 2)}
-    for a, b in combinations(float32, 2):
-        assert found[f"{a}-{b}"]["equal_top1"] == 1 and found[f"{a}-{b}"]["largest_difference"] < 1e-3
-    assert (finished.folder / "metrics/parity.svg").stat().st_size > 10_000
-
-
-def test_repro_fails_with_one_sentence_when_a_runtime_answers_otherwise(finished, tmp_path):
-    """The stage alone, on a copy of the run's logits of which one is moved."""
-    for name in ("metrics", "params.yaml", "data/prepared"):
-        source, target = finished.folder / name, tmp_path / name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copytree(source, target, symlinks=False) if source.is_dir() else shutil.copy(source, target)
-    path = tmp_path / "metrics/infer310/logits.npy"
-    moved = np.load(path)
-    moved[7, 3] += 0.01
-    path.unlink()
-    np.save(path, moved)
-    (tmp_path / "metrics/parity.json").unlink()
-    env = os.environ | {"PYTHONPATH": str(finished.folder)}
-    failed = subprocess.run(
-        [sys.executable, finished.folder / "stages/parity.py"], cwd=tmp_path, env=env, text=True, capture_output=True
-    )
-    assert failed.returncode == 2 and failed.stderr.count("\n") == 1
-    assert failed.stderr.startswith("error: parity: mindspore and infer310 differ by 0.01 in a logit of ")
-    assert (
-        json.loads((tmp_path / "metrics/parity.json").read_text())["onnx-infer310"]["largest_difference"] > 0.009
-    )  # written all the same

@@ -1,5 +1,7 @@
 """Metrics against hand calculation and scikit-learn."""
 
+import math
+
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss, top_k_accuracy_score
@@ -20,11 +22,18 @@ def test_summary_equals_scikit_learn():
     assert found["images"] == 200
 
 
-def test_wilson_by_hand():
-    """8 of 10: centre 0.7167.., known interval (0.4902, 0.9433) of Wilson's formula at z = 1.96."""
-    low, high = metrics.wilson(8, 10)
-    assert (round(low, 4), round(high, 4)) == (0.4902, 0.9433)
-    assert metrics.wilson(0, 50)[0] == 0 and metrics.wilson(50, 50)[1] == 1
+@pytest.mark.parametrize("right, images", [(8, 10), (0, 50), (50, 50), (351, 359)])
+def test_wilson_by_hand(right, images):
+    """Wilson 1927: (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n); of 8 of 10, the known ends."""
+    logits = np.tile([0.0, 1.0], (images, 1))
+    found = metrics.summarize(metrics.results(logits, [1] * right + [0] * (images - right)))
+    p, z = right / images, 1.959963984540054
+    middle, half = p + z * z / (2 * images), z * math.sqrt(p * (1 - p) / images + (z / (2 * images)) ** 2)
+    expected = [(middle + sign * half) / (1 + z * z / images) for sign in (-1, 1)]
+    assert [found["top1_low"], found["top1_high"]] == pytest.approx(expected, abs=1e-12)
+    assert 0 <= found["top1_low"] <= found["top1"] <= found["top1_high"] <= 1
+    if (right, images) == (8, 10):
+        assert (round(found["top1_low"], 4), round(found["top1_high"], 4)) == (0.4902, 0.9433)
 
 
 def test_ties_and_few_classes():
