@@ -11,13 +11,14 @@ import pytest
 from effnet.cli import predict
 from effnet.comparison import parity
 from effnet.errors import InputError
+from effnet.export import onnx_graph
 from effnet.files import write_json
-from effnet.mindir import write as export
 from effnet.mindir.version_1 import to_version_1
-from effnet.network import checkpoint
-from effnet.runtimes import infer310
-from effnet.runtimes import int8 as quantize
-from effnet.runtimes import onnx_runtime as onnx
+from effnet.mindir.write import write
+from effnet.network import checkpoint, device
+from effnet.recipe import Evaluate
+from effnet.runtimes import infer310, onnx_runtime
+from effnet.runtimes.int8 import to_int8
 from effnet.weights import pretrained
 from tests.conftest import ROOT
 
@@ -35,9 +36,9 @@ def case(request, shared, tmp_path_factory):
         if "could not download" not in str(error):
             raise
         pytest.skip(str(error))
-    checkpoint.save_model(folder / f"{name}.ckpt", weights, meta)
-    export.to_onnx(folder / f"{name}.onnx", weights, meta, meta["crop"], meta["crop"], 21, "outside")
-    reference = np.load(Path(__file__).parent / "data" / "imagenet100.npz")
+    checkpoint.save(folder / f"{name}.ckpt", weights, meta)
+    onnx_graph.write(folder / f"{name}.onnx", weights, meta, meta["crop"], meta["crop"], 21, "outside")
+    reference = np.load(Path(__file__).with_name("imagenet100.npz"))
     assert [file.name[:9] for file in files] == reference["wnids"].tolist()
     look = predict.preset(meta, meta["crop"])
     images = np.stack([look(file.read_bytes()) for file in files])
@@ -70,10 +71,8 @@ def test_every_pictures_top1_is_pytorchs(case, ending):
 def test_wrong_normalisation_would_show(case):
     name, reference, folder, images, _ = case
     model, _, _ = predict.load(folder / f"{name}.onnx")
-    model.mean, model.std = (
-        np.array([123.675, 116.28, 103.53], np.float32),
-        np.array([58.395, 57.12, 57.375], np.float32),
-    )
+    model.mean = np.array([123.675, 116.28, 103.53], np.float32)
+    model.std = np.array([58.395, 57.12, 57.375], np.float32)
     found = logits(model, images)
     assert (
         np.abs(found.max(1) - reference[f"{name}_largest"]).max() > 1
@@ -86,11 +85,8 @@ class Loose:
 
     def __init__(self, folder, classes):
         self.files = sorted(folder.glob("*.JPEG"))
-        self.names, self.classes, self.labels = (
-            [file.name for file in self.files],
-            classes,
-            np.zeros(len(self.files), np.int32),
-        )
+        self.names, self.classes = [file.name for file in self.files], classes
+        self.labels = np.zeros(len(self.files), np.int32)
 
     def __len__(self):
         return len(self.files)
@@ -109,26 +105,24 @@ def test_every_runtime_answers_alike(case, shared, effnet310, tmp_path, capsys):
     weights, meta = checkpoint.load_model(folder / f"{name}.ckpt")
     dataset = Loose(shared / "imagenet100", meta["classes"])
     device.start("CPU")
-    export.to_mindspore(tmp_path / "m.mindir", weights, meta, meta["crop"], meta["crop"], "MINDIR")
+    write(tmp_path / "m.mindir", weights, meta, meta["crop"], meta["crop"])
     to_version_1(tmp_path / "m.mindir", tmp_path / "v1.mindir")
     write_json(tmp_path / "meta.json", meta | {"height": meta["crop"], "width": meta["crop"]})
+    program, model = effnet310 / "effnet310", onnx_runtime.Model(folder / f"{name}.onnx")
+    settings = Evaluate(**{key: meta[key] for key in ("resize", "crop", "interpolation")}, batch_size=8)
     found = {
         "mindspore": answers(case, "ckpt"),
-        "onnx": onnx.evaluate(onnx.Model(folder / f"{name}.onnx"), dataset, onnx.preprocessing(meta), 8),
-        "infer310": infer310.evaluate(effnet310 / "effnet310", tmp_path / "v1.mindir", tmp_path / "meta.json", dataset)[
-            0
-        ],
+        "onnx": onnx_runtime.logits_of(model, dataset, settings, batch_size=8),
+        "infer310": infer310.logits_of(program, tmp_path / "v1.mindir", tmp_path / "meta.json", dataset)[0],
     }
     parity.check(found, dataset.names)
-    assert all(pair["equal_top1"] == 1 for pair in parity.compare(found).values())
+    assert all(pair["equal_top1"] == 1 for pair in parity.pairs(found).values())
     look, flowers = predict.preset(meta, meta["crop"]), sorted((shared / "flowers" / "train").rglob("*.jpg"))[::8]
-    quantize.to_int8(
-        tmp_path / "int8.onnx", folder / f"{name}.onnx", np.stack([look(file.read_bytes()) for file in flowers])
-    )
-    int8 = logits(onnx.Model(tmp_path / "int8.onnx"), images)
+    calibration = np.stack([look(file.read_bytes()) for file in flowers])
+    to_int8(tmp_path / "int8.onnx", folder / f"{name}.onnx", calibration)
+    int8 = logits(onnx_runtime.Model(tmp_path / "int8.onnx"), images)
     float32, top1 = ((answers.argmax(1) == labels).mean() for answers in (found["onnx"], int8))
+    equal = (int8.argmax(1) == found["onnx"].argmax(1)).mean()
     with capsys.disabled():
-        print(
-            f"\n{name}: top-1 {float32:.2f} in float32, {top1:.2f} in int8, {(int8.argmax(1) == found['onnx'].argmax(1)).mean():.2f} of answers equal"
-        )
+        print(f"\n{name}: top-1 {float32:.2f} in float32, {top1:.2f} in int8, {equal:.2f} of answers equal")
     assert abs(top1 - float32) <= 0.01 + 1e-9
