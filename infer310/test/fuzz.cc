@@ -1,5 +1,5 @@
 // libFuzzer harness: any bytes as a JPEG file.
-//   python -m effnet.infer310 build/fuzz --fuzz --sanitize
+//   python -m tools.build310 build/fuzz --fuzz --sanitize
 //   build/fuzz/fuzz -max_total_time=60 -max_len=4096 FOLDER_OF_JPEGS
 #include "../picture.h"
 #include "image.h"
