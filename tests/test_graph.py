@@ -160,7 +160,12 @@ def test_what_trains_is_what_the_identity_hashes():
     from effnet.runs.identity import FOLDERS, PACKAGES
 
     folders = {path.split("/")[1] for path in closure("train")[0] if path.count("/") == 2}
-    watching = {"devices", "evaluation", "results", "runs"}  # where it runs, what it is said to be worth, what is kept of it
+    watching = {
+        "devices",
+        "evaluation",
+        "results",
+        "runs",
+    }  # where it runs, what it is said to be worth, what is kept of it
     assert folders - watching == set(FOLDERS)
     declared = {
         key.rsplit(".", 1)[1]
@@ -218,8 +223,8 @@ EDITS = {  # file, what is replaced by what (None: a line more at the end): the 
     ("params.yaml", ("workers: 0", "workers: 1")): set(),
     ("params.yaml", ("color_jitter: [0.0,", "color_jitter: [0.1,")): {"train"},
     ("params.yaml", ("shards: 2", "shards: 3")): {"prepare"},
-    ("params.yaml", ("evaluate:\n  resize: 32", "evaluate:\n  resize: 36")): {"evaluate", "export", "quantize", "onnx_eval"},
-    ("params.yaml", ("validation:\n  resize: 32", "validation:\n  resize: 36")): {"train"},
+    ("params.yaml", ("evaluate:\n  resize: 3", "evaluate:\n  resize: 4")): {"evaluate", "export", "quantize", "onnx_eval"},
+    ("params.yaml", ("validation:\n  resize: 3", "validation:\n  resize: 4")): {"train"},
     ("params.yaml", ("opset: 21", "opset: 20")): {"export", "quantize"},
     ("params.yaml", ("quantize: [float16, int8]", "quantize: [int8]")): {"quantize", "onnx_eval", "parity"},
     ("params.yaml", ("provider: CPU", "provider: CUDA")): {"onnx_eval"},
