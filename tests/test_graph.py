@@ -185,6 +185,7 @@ def edited(finished, tmp_path_factory):
 
 
 ALL_BUT = set(GRAPH).difference
+EVALUATED = {"evaluate", "export", "quantize", "onnx_eval"}
 NETWORK = {"pretrained", "train", "evaluate", "export", "quantize", "build310"}
 EDITS = {  # file, what is replaced by what (None: a line more at the end): the stages that run because of it alone
     ("effnet/data/augment.py", None): {"train", "evaluate", "quantize", "onnx_eval"},
@@ -223,7 +224,7 @@ EDITS = {  # file, what is replaced by what (None: a line more at the end): the 
     ("params.yaml", ("workers: 0", "workers: 1")): set(),
     ("params.yaml", ("color_jitter: [0.0,", "color_jitter: [0.1,")): {"train"},
     ("params.yaml", ("shards: 2", "shards: 3")): {"prepare"},
-    ("params.yaml", ("evaluate:\n  resize: 3", "evaluate:\n  resize: 4")): {"evaluate", "export", "quantize", "onnx_eval"},
+    ("params.yaml", ("evaluate:\n  resize: 3", "evaluate:\n  resize: 4")): EVALUATED,
     ("params.yaml", ("validation:\n  resize: 3", "validation:\n  resize: 4")): {"train"},
     ("params.yaml", ("opset: 21", "opset: 20")): {"export", "quantize"},
     ("params.yaml", ("quantize: [float16, int8]", "quantize: [int8]")): {"quantize", "onnx_eval", "parity"},
