@@ -1,5 +1,6 @@
 """Recipes: every ready one is valid and holds the published numbers; every mistake is named."""
 
+import json
 import re
 from pathlib import Path
 
@@ -20,33 +21,20 @@ def test_ready_recipes_are_valid(path):
 
 def test_the_original_has_two_sets_of_hyper_parameters():
     ascend, gpu = recipe.load("recipes/ascend8.yaml"), recipe.load("recipes/gpu8.yaml")
-    assert (ascend.data.batch_size, ascend.train.lr_init, ascend.train.lr_max, ascend.train.lr_end) == (
-        8 * 256,
-        1e-4,
-        0.13,
-        1e-5,
-    )
-    assert (gpu.data.batch_size, gpu.train.lr_init, gpu.train.lr_max, gpu.train.lr_end) == (8 * 128, 7e-5, 0.092, 7e-6)
+
+    def rates(r):
+        return r.data.batch_size, r.train.lr_init, r.train.lr_max, r.train.lr_end
+
+    assert rates(ascend) == (8 * 256, 1e-4, 0.13, 1e-5) and rates(gpu) == (8 * 128, 7e-5, 0.092, 7e-6)
     for r in (ascend, gpu):
-        assert (r.train.device_num, r.train.epoch_size, r.train.warmup_epochs, r.train.lr_decay_mode) == (
-            8,
-            350,
-            2,
-            "linear",
-        )
-        assert (r.train.rms_decay, r.train.momentum, r.train.opt_eps, r.train.weight_decay) == (0.9, 0.9, 1e-3, 1e-5)
-        assert (r.train.label_smooth_factor, r.train.loss_scale, r.model.drop_connect, r.model.dropout) == (
-            0.1,
-            1024,
-            0,
-            0.3,
-        )
-        assert (r.model.image_size, r.evaluate.resize, r.evaluate.crop, r.augment.interpolation) == (
-            260,
-            280,
-            260,
-            "bilinear",
-        )
+        train, model = r.train, r.model
+        schedule = (train.device_num, train.epoch_size, train.warmup_epochs, train.lr_decay_mode)
+        assert schedule == (8, 350, 2, "linear")
+        assert (train.rms_decay, train.momentum, train.opt_eps, train.weight_decay) == (0.9, 0.9, 1e-3, 1e-5)
+        assert (train.label_smooth_factor, train.loss_scale, model.drop_connect, model.dropout) == (0.1, 1024, 0, 0.3)
+        assert (model.image_size, r.augment.interpolation) == (260, "bilinear")
+        for section in (r.validation, r.evaluate):
+            assert (section.resize, section.crop) == (280, 260)
 
 
 def edited(tmp_path, old, new):
@@ -66,7 +54,12 @@ def edited(tmp_path, old, new):
         ("batch_size: 64", "batch_size: 0", ["data.batch_size", "greater than or equal to 1"]),
         ("device_num: 1", "device_num: 3", ["data.batch_size", "64 is not divisible", "3"]),
         ("efficientnet_toy", "efficientnet_b22", ["model.variant", "efficientnet_b2'?"]),
-        ("resize: 32", "resize: 16", ["evaluate.crop", "larger than evaluate.resize"]),
+        (
+            r"(validation:\n.*)resize: 32",
+            r"\1resize: 16",
+            ["validation.crop: 32", "larger than validation.resize"],
+        ),
+        (r"(evaluate:\n.*)resize: 32", r"\1resize: 16", ["evaluate.crop: 32", "larger than evaluate.resize"]),
         ("  opt: rmsprop\n", "", ["'train.opt' is missing"]),
         ("model:", "model: [", ["not valid YAML"]),
     ],
@@ -86,8 +79,46 @@ def test_the_line_is_the_key_s(tmp_path):
         recipe.load(path)
 
 
-def test_digest_ignores_layout(tmp_path):
+def test_a_key_that_is_gone_says_what_came_of_it(tmp_path):
+    path = edited(tmp_path, "export:\n", "export:\n  formats: [onnx, mindir]\n")
+    with pytest.raises(InputError, match="'export.formats' is no key any more: ONNX and MINDIR are always written"):
+        recipe.load(path)
+
+
+def test_a_recipe_from_before_the_section_validation_is_told_of_it(tmp_path):
+    tree = yaml.safe_load(Path("recipes/smoke.yaml").read_text())
+    del tree["validation"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(InputError, match="key 'validation' is missing; add it"):
+        recipe.load(tmp_path / "params.yaml")
+
+
+def test_what_decides_a_training_ignores_layout_and_what_decides_no_byte(tmp_path):
+    smoke = recipe.training_values(recipe.load("recipes/smoke.yaml"))
+    tree = yaml.safe_load(Path("recipes/smoke.yaml").read_text())
+    for section, changes in {
+        "data": {"workers": 3, "root": "elsewhere", "shards": 9},  # the prepared pictures have a digest of their own
+        "train": {"save_checkpoint_epochs": 5, "save_checkpoint_steps": 7, "keep_checkpoint_max": 9},
+        "evaluate": {"batch_size": 7},
+        "export": {"opset": 20},
+        "onnx": {"batch_size": 7},
+    }.items():
+        assert tree[section].keys() >= changes.keys()
+        tree[section] |= changes
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load(Path("recipes/smoke.yaml").read_text())))
-    assert recipe.digest(recipe.load(path)) == recipe.digest(recipe.load("recipes/smoke.yaml"))
-    assert recipe.digest(recipe.load(path)) != recipe.digest(recipe.load("recipes/digits.yaml"))
+    path.write_text(yaml.safe_dump(tree))
+    assert recipe.training_values(recipe.load(path)) == smoke
+    assert recipe.training_values(recipe.load("recipes/digits.yaml")) != smoke
+    json.dumps(smoke)  # as a checkpoint keeps it
+
+
+@pytest.mark.parametrize(
+    "key, value", [("model.dropout", 0.5), ("data.batch_size", 32), ("augment.mixup", 0.3), ("validation.resize", 40)]
+)
+def test_what_decides_a_training_is_told_key_by_key(tmp_path, key, value):
+    smoke = recipe.training_values(recipe.load("recipes/smoke.yaml"))
+    tree, (section, name) = yaml.safe_load(Path("recipes/smoke.yaml").read_text()), key.split(".")
+    tree[section][name] = value
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(tree))
+    found = recipe.training_values(recipe.load(tmp_path / "params.yaml"))
+    assert found == smoke | {key: value} != smoke
