@@ -8,7 +8,7 @@ from tests.conftest import ROOT
 
 
 def run(*options):
-    return subprocess.run([sys.executable, "bench/run.py", *options], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-m", "bench.run", *options], cwd=ROOT, capture_output=True, text=True)
 
 
 def test_the_page_holds_the_table_of_the_results():

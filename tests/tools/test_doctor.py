@@ -8,23 +8,20 @@ import subprocess
 import sys
 
 import pytest
+from mindspore.run_check._check_version import AscendEnvChecker
 
-from effnet import doctor
 from effnet.devices import cuda, machine
 from tests.conftest import ROOT
+from tools import doctor
 
-PLUGIN = device.mindspore_folder() / "lib/plugin/libmindspore_gpu.so.11.6"
-NEEDED = ["libcublas.so.11", "libcudart.so.11.0", "libcudnn.so.8", "libcufft.so.10", "libcurand.so.10", "libcusolver.so.11", "libcusparse.so.11", "libnvrtc.so.11.2"]  # fmt: skip
+PLUGIN = machine.mindspore_folder() / "lib/plugin/libmindspore_gpu.so.11.6"
+NEEDED = ["libcublas.so.11", "libcudart.so.11.0", "libcudnn.so.8", "libcufft.so.10"]
+NEEDED += ["libcurand.so.10", "libcusolver.so.11", "libcusparse.so.11", "libnvrtc.so.11.2"]
 
 
 def run(*arguments, **env):
-    return subprocess.run(
-        [sys.executable, "-m", "effnet.doctor", *arguments],
-        cwd=ROOT,
-        env=os.environ | env,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-m", "tools.doctor", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True)
 
 
 def missing(findings):
@@ -55,6 +52,14 @@ def test_all_three_are_reported():
     assert run("tpu").returncode == 2
 
 
+def test_a_recipe_is_asked_for_alone():
+    for arguments in (["cpu", "recipes/smoke.yaml"], ["recipes/smoke.yaml", "recipes/gpu8.yaml"]):
+        done = run(*arguments)
+        assert done.returncode == 2 and "nor one recipe's file" in done.stderr
+    done = run("recipes/none.yaml")
+    assert done.returncode == 2 and done.stderr.startswith("error: recipes/none.yaml: no such recipe")
+
+
 def test_exit_code_is_that_of_the_target_asked_for():
     assert run("cpu").returncode == 0
     done = run("ascend", ASCEND_HOME_PATH="")
@@ -66,9 +71,7 @@ def test_plugin_without_and_with_its_libraries(wheels, tmp_path):
     if cuda.has_driver():
         pytest.skip("this machine has a driver")
     ((what, mend),) = doctor._libraries("plugin", PLUGIN, tmp_path)
-    there = set(
-        cuda.unresolved(PLUGIN, tmp_path)
-    )  # what a CUDA installation on this machine already brings is not missing
+    there = set(cuda.unresolved(PLUGIN, tmp_path))  # what a CUDA on this machine already brings is not missing
     assert "libcudnn.so.8" in there and there <= {*NEEDED, cuda.DRIVER} and mend == "make setup DEVICE=gpu"
     assert all(name in what for name in there - {cuda.DRIVER}) and cuda.DRIVER not in what
 
@@ -98,13 +101,11 @@ def test_two_onnxruntimes(tmp_path):
 
 
 def test_cann_table_is_mindspores_own():
-    from mindspore.run_check._check_version import AscendEnvChecker
-
     assert doctor.cann_versions() == AscendEnvChecker(None).version
 
 
 @pytest.fixture
-def machine(tmp_path, monkeypatch):
+def paper(tmp_path, monkeypatch):
     """An Ascend machine on paper: driver, two devices, CANN of a version that MindSpore accepts, its environment
     set.
     """
@@ -125,12 +126,12 @@ def machine(tmp_path, monkeypatch):
     return tmp_path
 
 
-def look(machine):
-    return doctor.ascend(str(machine / "root"), str(machine / "dev"))
+def look(paper):
+    return doctor.ascend(str(paper / "root"), str(paper / "dev"))
 
 
-def test_ascend_in_order(machine):
-    text = "\n".join(what for what, mend in look(machine) if not mend)
+def test_ascend_in_order(paper):
+    text = "\n".join(what for what, mend in look(paper) if not mend)
     assert (
         "2 Ascend devices" in text
         and "NPU driver 25.5.0" in text
@@ -153,10 +154,10 @@ def test_ascend_in_order(machine):
         (lambda m, e: e.delenv("ASCEND_HOME_PATH"), "its environment is not set", "/root/ascend-toolkit/set_env.sh"),
     ],
 )
-def test_ascend_faults(machine, monkeypatch, spoil, said, mend):
-    before = missing(look(machine))
-    spoil(machine, monkeypatch)
-    new = {what: how for what, how in missing(look(machine)).items() if what not in before}
+def test_ascend_faults(paper, monkeypatch, spoil, said, mend):
+    before = missing(look(paper))
+    spoil(paper, monkeypatch)
+    new = {what: how for what, how in missing(look(paper)).items() if what not in before}
     assert any(said in what and mend in how for what, how in new.items()), new
 
 

@@ -12,7 +12,7 @@ def edit_metrics(project):
 
 
 def verify(project):
-    return project.run("python", "workflow/verify.py", check=False)
+    return project.run("python", "-m", "tools.verify", check=False)
 
 
 def test_a_run_that_holds_is_equal_and_nothing_changes(committed):
@@ -59,14 +59,14 @@ def test_without_committed_numbers_nothing_is_begun(committed):
     committed.run("git", "rm", "-q", "--cached", "metrics/evaluate.json")
     committed.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "forgotten")
     for script in ("verify", "reproduce"):
-        done = committed.run("python", f"workflow/{script}.py", check=False)
+        done = committed.run("python", "-m", f"tools.{script}", check=False)
         assert (
             done.returncode == 2 and "metrics/evaluate.json was never committed here" in done.stderr and not done.stdout
         )
 
 
 def test_two_runs_from_scratch_give_the_same_bytes(committed, tmp_path):
-    done = committed.run("python", "workflow/reproduce.py", "--keep", tmp_path / "again", check=False)
+    done = committed.run("python", "-m", "tools.reproduce", "--keep", tmp_path / "again", check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     for stage in ("evaluate", "onnx_eval"):
         assert f"metrics/{stage}.json: equal" in done.stdout
@@ -77,7 +77,7 @@ def test_two_runs_from_scratch_give_the_same_bytes(committed, tmp_path):
 
 
 def models(project):
-    return project.run("python", "workflow/models.py").stdout
+    return project.run("python", "-m", "tools.models").stdout
 
 
 def test_models_are_listed_with_what_was_measured(committed):
@@ -102,7 +102,7 @@ def test_models_are_listed_with_what_was_measured(committed):
 
 
 def test_models_are_found_wherever_they_are(committed, tmp_path):
-    committed.run("python", "workflow/remote.py", tmp_path / "store")
+    committed.run("python", "-m", "tools.remote", tmp_path / "store")
     committed.commit("remote").run("dvc", "push", "models/effnet.ckpt")
     committed.run("git", "checkout", "-q", "--detach")
     assert models(committed).count("in the cache, in the remote") == 1
@@ -113,5 +113,5 @@ def test_models_are_found_wherever_they_are(committed, tmp_path):
         (True, True),
         (True, True),
     ]
-    other.run("python", "workflow/remote.py", "ssh://me@127.0.0.1:1/path")
+    other.run("python", "-m", "tools.remote", "ssh://me@127.0.0.1:1/path")
     assert (out := models(other)).count("the remote cannot be reached") == 1 and out.count("remote not reached") == 3

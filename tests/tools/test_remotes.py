@@ -12,8 +12,8 @@ import sys
 
 import pytest
 
-from tests import servers
 from tests.conftest import ROOT
+from tests.tools import servers
 
 RESULTS = ["models/effnet.ckpt", "models/effnet.onnx", "data/prepared/index.json", "metrics/evaluate/per_image.csv"]
 
@@ -29,7 +29,7 @@ def own_home(tmp_path, monkeypatch):
 
 @contextlib.contextmanager
 def a_remote(kind, folder):
-    """Arguments of workflow/remote.py, its environment, and the folder where the remote's objects lie."""
+    """Arguments of tools.remote, its environment, and the folder where the remote's objects lie."""
     folder.mkdir()
     if kind == "folder":
         yield [folder / "store"], {}, folder / "store"
@@ -42,15 +42,15 @@ def a_remote(kind, folder):
 
 
 def remote(project, *args, **env):
-    return project.run("python", "workflow/remote.py", *args, env=env)
+    return project.run("python", "-m", "tools.remote", *args, env=env)
 
 
 def pull(project, *args, check=True):
-    return project.run("python", "workflow/transfer.py", "pull", *args, check=check)
+    return project.run("python", "-m", "tools.transfer", "pull", *args, check=check)
 
 
 def push(project, *args, check=True):
-    return project.run("python", "workflow/transfer.py", "push", *args, check=check)
+    return project.run("python", "-m", "tools.transfer", "push", *args, check=check)
 
 
 def refused(done):
@@ -127,7 +127,7 @@ def test_no_secret_is_in_this_repository():
     ("folder", ["--endpoint", "http://127.0.0.1"], "ENDPOINT goes with s3://"),
 ])  # fmt: skip
 def test_an_address_that_cannot_be(project, url, args, expected):
-    assert expected in refused(project.run("python", "workflow/remote.py", url, *args, check=False))
+    assert expected in refused(project.run("python", "-m", "tools.remote", url, *args, check=False))
 
 
 def test_no_remote_empty_remote_unreachable_remote(committed, tmp_path):
@@ -193,18 +193,18 @@ def test_detached_head_and_shallow_clone_work(committed, tmp_path):
     shallow = committed.clone(tmp_path / "b", "--depth", "1")
     pull(shallow)
     assert (shallow.folder / RESULTS[0]).is_file()
-    said = refused(shallow.run("python", "workflow/compare.py", "HEAD~1", check=False))
+    said = refused(shallow.run("python", "-m", "tools.compare", "HEAD~1", check=False))
     assert "no commit, branch or tag 'HEAD~1'" in said and "git fetch --unshallow" in said
 
 
 def test_not_a_repository(committed, tmp_path):
     shutil.rmtree(committed.folder / ".git")
     env = {"GIT_CEILING_DIRECTORIES": str(tmp_path)}
-    said = refused(committed.run("python", "workflow/transfer.py", "push", env=env, check=False))
+    said = refused(committed.run("python", "-m", "tools.transfer", "push", env=env, check=False))
     assert "not a git repository" in said and "git init" in said
     shutil.rmtree(committed.folder / ".dvc")
     assert "not this project's folder" in refused(
-        committed.run("python", "workflow/transfer.py", "push", env=env, check=False)
+        committed.run("python", "-m", "tools.transfer", "push", env=env, check=False)
     )
 
 

@@ -32,7 +32,7 @@ for (const width of [390, 1280]) {
 @pytest.fixture(scope="module")
 def reports(finished, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
-    finished.run("python", "workflow/report.py", folder)
+    finished.run("python", "-m", "tools.report", folder)
     return folder
 
 
@@ -88,5 +88,5 @@ def test_page_and_card_say_what_the_metrics_say(finished, reports):
 
 
 def test_what_was_never_evaluated_has_no_report(project):
-    done = project.run("python", "workflow/report.py", check=False)
+    done = project.run("python", "-m", "tools.report", check=False)
     assert done.returncode == 2 and "`make eval` makes it" in done.stderr

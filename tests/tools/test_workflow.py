@@ -38,9 +38,9 @@ def test_metrics_params_and_plots_of_two_branches_differ_as_expected(branches):
 
 
 def test_compare_tells_a_difference_from_noise(branches):
-    out = branches.run("python", "workflow/compare.py", "main", "slower").stdout
+    out = branches.run("python", "-m", "tools.compare", "main", "slower").stdout
     assert "main is better than slower by" in out and "McNemar" in out
-    assert "within noise" in branches.run("python", "workflow/compare.py", "main", "main").stdout
+    assert "within noise" in branches.run("python", "-m", "tools.compare", "main", "main").stdout
 
 
 def test_an_experiment_is_run_shown_and_made_a_branch(branches):
@@ -55,7 +55,7 @@ def test_an_experiment_is_run_shown_and_made_a_branch(branches):
     assert 0 < found["short"]["metrics"]["metrics/evaluate.json"]["data"]["top1"] <= 1
     branches.run("dvc", "exp", "branch", "short", "shorter")
     assert branches.run("git", "show", "shorter:params.yaml").stdout.count("epoch_size: 1\n") == 1
-    assert "short" in branches.run("python", "workflow/compare.py", "main", "short").stdout
+    assert "short" in branches.run("python", "-m", "tools.compare", "main", "short").stdout
 
 
 def test_a_queue_with_two_workers_in_a_clean_clone(branches, tmp_path):
