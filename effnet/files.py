@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and digests."""
 
 import contextlib
+import csv
 import hashlib
 import json
 import os
@@ -52,6 +53,14 @@ def write_json(path, value):
     with whole(path, "w") as file:
         json.dump(value, file, indent=2, ensure_ascii=False)
         file.write("\n")
+
+
+def write_csv(path, rows):
+    """Write dictionaries with the same keys as CSV with a header, whole or not at all."""
+    with whole(path, "w") as file:
+        table = csv.DictWriter(file, rows[0], lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
 
 
 def sha256(path):

@@ -101,6 +101,10 @@ class Train(Section):
 
     device_target: Literal["CPU", "GPU", "Ascend"] = Field(description="where to train")
     device_num: Positive = Field(description="devices, one process each")
+    threads: Count = Field(
+        description="threads of MindSpore's operators on a CPU, in training and evaluation: like the batch size, their "
+        "number decides the last digits; 0: as many as cores, and another machine gives other bytes"
+    )
     epoch_size: Positive = Field(description="epochs")
     opt: Literal["rmsprop", "sgd", "adamw"] = Field(description="optimizer; sgd is Nesterov's")
     opt_eps: float = Field(gt=0, description="added inside RMSProp's square root, outside AdamW's")
@@ -175,6 +179,7 @@ class Onnx(Section):
         description="execution provider; absent is an error, never another one"
     )
     batch_size: Positive = Field(description="images per run")
+    threads: Count = Field(description="threads of ONNX Runtime and of the C++ program; 0: as many as cores")
 
 
 class Recipe(Section):

@@ -1,6 +1,4 @@
-"""models/effnet.ckpt over every validation picture -> metrics/evaluate.json, tables and the worst mistakes beside
-it.
-"""
+"""models/effnet.ckpt over every validation picture -> metrics/evaluate.json, tables and the worst mistakes beside it."""
 
 import time
 
@@ -9,7 +7,7 @@ from effnet.devices.messages import explained
 from effnet.evaluation.evaluator import Evaluator
 from effnet.files import write_json
 from effnet.network import checkpoint, device
-from effnet.results import metrics, mistakes, provenance
+from effnet.results import clock, logits, metrics, mistakes, provenance
 from effnet.shards.dataset import Dataset
 
 MODEL = "models/effnet.ckpt"
@@ -18,20 +16,20 @@ MODEL = "models/effnet.ckpt"
 def main():
     params = recipe.load()
     target = params.train.device_target
-    device.start(target)
+    device.start(target, params.train.threads)
     weights, meta = checkpoint.load_model(MODEL, params.model.variant, params.model.class_num)
     dataset = Dataset("data/prepared", "val")
     began = time.perf_counter()
     with explained():
-        logits = Evaluator(meta, params.evaluate, params.data.workers)(weights, dataset)
+        answers = Evaluator(meta, params.evaluate, params.data.workers)(weights, dataset)
     seconds = time.perf_counter() - began
-    results = metrics.results(logits, dataset.labels)
-    metrics.write_logits("metrics/evaluate/logits.npy", logits)
+    results = metrics.results(answers, dataset.labels)
+    logits.keep("mindspore", answers, meta, dataset)
     metrics.write_tables("metrics/evaluate", results, dataset)
     mistakes.write_sheet("metrics/evaluate/mistakes.png", results, dataset)
     write_json("metrics/evaluate.json", metrics.summarize(results))
-    where = {"target": target, "number": 1}
-    provenance.write("metrics/provenance/evaluate.json", meta, dataset, seconds, len(dataset), where, MODEL)
+    provenance.write("metrics/provenance/evaluate.json", meta, dataset, {"target": target, "number": 1}, MODEL)
+    clock.write("metrics/clock/evaluate.json", seconds, len(dataset))
 
 
 if __name__ == "__main__":

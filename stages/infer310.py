@@ -1,7 +1,4 @@
-"""Every validation picture through the C++ program -> metrics/infer310.json.
-
-On an Ascend machine: --device ascend310.
-"""
+"""Every validation picture through the C++ program -> metrics/infer310.json. On an Ascend machine: --device ascend310."""
 
 import argparse
 import json
@@ -9,9 +6,11 @@ from pathlib import Path
 
 from effnet import errors, recipe
 from effnet.files import write_json
-from effnet.results import metrics, provenance
+from effnet.results import clock, logits, metrics, provenance
 from effnet.runtimes import infer310
 from effnet.shards.dataset import Dataset
+
+MODEL = "models/infer310/effnet.mindir"
 
 
 def main():
@@ -19,16 +18,17 @@ def main():
     parser.add_argument("--device", default="cpu", help="cpu (default), ascend310, ascend310p or gpu")
     device = parser.parse_args().device
     params, dataset = recipe.load(), Dataset("data/prepared", "val")
-    program, model, meta = "models/infer310/effnet310", "models/infer310/effnet.mindir", "models/effnet.json"
-    batch, threads = params.onnx.batch_size, params.data.workers
-    logits, report = infer310.logits_of(program, model, meta, dataset, device, batch, threads)
-    metrics.write_logits("metrics/infer310/logits.npy", logits)
-    summary = metrics.summarize(metrics.results(logits, dataset.labels))
-    write_json("metrics/infer310.json", summary | {"device": report["device"]})
-    seconds = len(dataset) / report["images_per_second"]  # of effnet310's own work: not of handing it the pictures
-    where = {"target": f"MindSpore Lite {device}", "number": 1}
+    meta = "models/effnet.json"
+    program = infer310.build("build/infer310", infer310.mindspore_lite()) / "effnet310"
+    batch, threads = params.onnx.batch_size, params.onnx.threads
+    answers, report = infer310.logits_of(program, MODEL, meta, dataset, device, batch, threads)
     says = json.loads(Path(meta).read_text())
-    provenance.write("metrics/provenance/infer310.json", says, dataset, seconds, len(dataset), where, model)
+    logits.keep("infer310", answers, says, dataset)
+    write_json("metrics/infer310.json", metrics.summarize(metrics.results(answers, dataset.labels)))
+    where = {"target": f"MindSpore Lite {report['device']}", "number": 1}
+    provenance.write("metrics/provenance/infer310.json", says, dataset, where, MODEL)
+    # of effnet310's own work: not of handing it the pictures
+    clock.write("metrics/clock/infer310.json", len(dataset) / report["images_per_second"], len(dataset))
 
 
 if __name__ == "__main__":

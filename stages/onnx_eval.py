@@ -1,39 +1,39 @@
-"""models/effnet.onnx and its quantized forms under ONNX Runtime over every validation picture -> metrics/onnx_*.json.
+"""models/effnet.onnx and its quantized forms under ONNX Runtime over every validation picture -> metrics/onnx_eval.json.
 
-MindSpore is not imported. The logits stay in metrics/onnx_eval for the parity stage.
+MindSpore is not imported.
 """
 
 import time
 
 from effnet import errors, recipe
 from effnet.files import write_json
-from effnet.results import metrics, provenance
+from effnet.results import clock, logits, metrics, provenance
 from effnet.runtimes import onnx_runtime
 from effnet.shards.dataset import Dataset
 
-FILES = {  # by metrics file
-    "onnx_eval": ("float32", "models/effnet.onnx"),
-    "onnx_float16": ("float16", "models/quantized/effnet.float16.onnx"),
-    "onnx_int8": ("int8", "models/quantized/effnet.int8.onnx"),
-}
+MODEL = "models/effnet.onnx"
+QUANTIZED = "models/quantized/effnet.{}.onnx"
 
 
 def main():
     params, dataset = recipe.load(), Dataset("data/prepared", "val")
-    for name, (kind, path) in FILES.items():
-        if kind not in ("float32", *params.export.quantize):
-            write_json(f"metrics/{name}.json", {})  # DVC expects the file, and an old one would mislead
-            continue
-        model = onnx_runtime.Model(path, params.onnx.provider)
-        began = time.perf_counter()
-        logits = onnx_runtime.logits_of(model, dataset, params.evaluate, params.onnx.batch_size, params.data.workers)
-        seconds = time.perf_counter() - began
-        metrics.write_logits(f"metrics/onnx_eval/{kind}.npy", logits)
-        summary = metrics.summarize(metrics.results(logits, dataset.labels))
-        write_json(f"metrics/{name}.json", summary | {"provider": model.provider})
-        if kind == "float32":
-            where = {"target": model.provider, "number": 1}
-            provenance.write(f"metrics/provenance/{name}.json", model.meta, dataset, seconds, len(dataset), where, path)
+    model, found = evaluate(params, dataset, "onnx", MODEL)
+    for kind in params.export.quantize:
+        _, summary = evaluate(params, dataset, f"onnx_{kind}", QUANTIZED.format(kind))
+        found[kind] = {name: summary[name] for name in ("top1", "top5", "loss")}
+    write_json("metrics/onnx_eval.json", found)
+    where = {"target": model.provider, "number": 1}
+    provenance.write("metrics/provenance/onnx_eval.json", model.meta, dataset, where, MODEL)
+
+
+def evaluate(params, dataset, name, path):
+    """(model, its summary) of the file at `path`; its logits and its speed are kept as `name`'s."""
+    model = onnx_runtime.Model(path, params.onnx.provider, params.onnx.threads)
+    began = time.perf_counter()
+    answers = onnx_runtime.logits_of(model, dataset, params.evaluate, params.onnx.batch_size, params.data.workers)
+    clock.write(f"metrics/clock/{name}.json", time.perf_counter() - began, len(dataset))
+    logits.keep(name, answers, model.meta, dataset)
+    return model, metrics.summarize(metrics.results(answers, dataset.labels))
 
 
 if __name__ == "__main__":

@@ -1,30 +1,34 @@
-"""The logits that MindSpore, ONNX Runtime and the C++ application gave, side by side -> metrics/parity.json,
-metrics/parity.svg.
+"""The logits that MindSpore, ONNX Runtime and the C++ program gave, side by side -> metrics/parity.json, metrics/parity.
 
-Fails where two float32 runtimes do not answer alike; both files are written before, so that one can see how.
+Fails where two float32 runtimes do not answer alike; the files are written before, so that one can see how.
 """
 
-import numpy as np
+import json
+from pathlib import Path
 
 from effnet import errors, recipe
 from effnet.comparison import parity
 from effnet.files import write_json
+from effnet.results import logits
 from effnet.shards.dataset import Dataset
 
 FLOAT32 = {
-    "mindspore": "metrics/evaluate/logits.npy",
-    "onnx": "metrics/onnx_eval/float32.npy",
-    "infer310": "metrics/infer310/logits.npy",
-}
+    "mindspore": "evaluate",
+    "onnx": "onnx_eval",
+    "infer310": "infer310",
+}  # by runtime: the stage that keeps them
 
 
 def main():
     quantized = recipe.load().export.quantize
-    float32 = {name: np.load(path) for name, path in FLOAT32.items()}
-    logits = float32 | {f"onnx_{kind}": np.load(f"metrics/onnx_eval/{kind}.npy") for kind in quantized}
-    write_json("metrics/parity.json", parity.pairs(logits))
-    parity.draw("metrics/parity.svg", logits)
-    parity.check(float32, Dataset("data/prepared", "val").names)
+    stages = FLOAT32 | {f"onnx_{kind}": "onnx_eval" for kind in quantized}
+    dataset = Dataset("data/prepared", "val")
+    of = json.loads(Path("metrics/provenance/evaluate.json").read_text())["recipe"]
+    found = logits.read(stages, of, dataset, stages)
+    table = parity.pairs(found)
+    write_json("metrics/parity.json", parity.summary(table, FLOAT32))
+    parity.write_tables("metrics/parity", table, found)
+    parity.check({name: found[name] for name in FLOAT32}, dataset.names)
 
 
 if __name__ == "__main__":

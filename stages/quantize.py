@@ -19,7 +19,7 @@ def main():
     FOLDER.mkdir(parents=True, exist_ok=True)  # DVC expects it, with or without files
     if "int8" in export.quantize:
         pictures = int8.calibration_pictures(Dataset("data/prepared", "train"), evaluate, export.calibration_images)
-        int8.to_int8(FOLDER / "effnet.int8.onnx", "models/effnet.onnx", pictures)
+        int8.to_int8(FOLDER / "effnet.int8.onnx", "models/effnet.onnx", pictures, params.onnx.threads)
     if "float16" in export.quantize:
         from effnet.export import onnx_graph
         from effnet.network import checkpoint  # needs MindSpore

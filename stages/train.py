@@ -1,4 +1,4 @@
-"""Shards -> models/effnet.ckpt (the final weights), models/checkpoints (to resume from) and the training's curves.
+"""Shards -> models/effnet.ckpt (the final weights) and the training's curves; models/checkpoints to resume from.
 
 Exit code 75: SIGTERM stopped it, the state is saved; run it again to go on. The environment says what to do about a run
 under other code that is there already: CONTINUE=1 goes on with it, ANEW=1 trains from the beginning.
@@ -15,7 +15,7 @@ from effnet.evaluation.evaluator import Evaluator
 from effnet.files import sha256
 from effnet.network import checkpoint, device
 from effnet.network.ranks import join
-from effnet.results import metrics, provenance
+from effnet.results import clock, metrics, provenance
 from effnet.results.curves import curves, write_summary
 from effnet.runs import identity
 from effnet.runs.run import Run, alone
@@ -24,7 +24,8 @@ from effnet.training import start
 from effnet.training.loop import train
 
 START = "models/start/start.ckpt"  # stage `pretrained` puts it there
-CHECKPOINTS = "models/checkpoints"
+CHECKPOINTS = "models/checkpoints"  # no output of the stage: its bytes are this machine's
+MODEL = "models/effnet.ckpt"
 EXIT_STOPPED = 75  # EX_TEMPFAIL of sysexits.h
 
 
@@ -37,13 +38,14 @@ def main():
 
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
-    device.start(settings.device_target)
+    device.start(settings.device_target, settings.threads)
     ranks = join(settings.device_num)
     say = print if ranks.rank == 0 else lambda text: None
     train_set, val_set = Dataset("data/prepared", "train"), Dataset("data/prepared", "val")
     initial, origin, source = starting_weights(params, say)
     meta = identity.of_model(params, train_set, source)
-    run = Run(CHECKPOINTS, identity.of_run(params, train_set, origin), settings.keep_checkpoint_max, ranks, wish(), say)
+    this = identity.of_run(params, train_set, origin)
+    run = Run(CHECKPOINTS, this, settings.keep_checkpoint_max, ranks, wish(), say, MODEL)
     evaluator = Evaluator(meta, params.validation, params.data.workers, ranks)
 
     def validate(weights):
@@ -84,13 +86,15 @@ def records(ranks):
 
 
 def write_results(weights, place, run, meta, train_set, settings):
-    checkpoint.save("models/effnet.ckpt", weights, meta)
-    write_summary("metrics/train.json", place.history, place.best_top1)
-    seconds = sum(record["seconds"] for record in place.history)
-    images = sum(record["images_per_second"] * record["seconds"] for record in place.history)
+    checkpoint.save(MODEL, weights, meta | run.record(place))
+    write_summary("metrics/train.json", place)
     where = {"target": settings.device_target, "number": settings.device_num}
     more = {"continued": run.continued} if run.continued else {}
-    provenance.write("metrics/provenance/train.json", meta, train_set, seconds, images, where, **more)
+    provenance.write("metrics/provenance/train.json", meta, train_set, where, **more)
+    timed = [record for record in place.history if "seconds" in record]  # none of a model that was pulled
+    if timed:
+        images = sum(record["images_per_second"] * record["seconds"] for record in timed)
+        clock.write("metrics/clock/train.json", sum(record["seconds"] for record in timed), images, epochs=timed)
 
 
 if __name__ == "__main__":

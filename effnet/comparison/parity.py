@@ -1,25 +1,24 @@
 """Do the runtimes answer alike? Logits of the same pictures from several of them, compared pair by pair.
 
-NumPy and matplotlib only.
+NumPy only.
 """
 
+import math
 from itertools import combinations
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
 from effnet.errors import InputError
-from effnet.files import whole
+from effnet.files import write_csv
 
 # Two float32 runtimes may differ by TOLERANCE in a logit, or by RELATIVE of the picture's largest logit where that is
 # above ten. MindSpore's Sigmoid on a CPU is an approximation with a relative error of 2.6e-6, twenty times float32's
 # rounding: through B2's 92 of them a picture with a logit of 45 came out 2e-3 off a float64 computation (ONNX Runtime:
 # 1e-4). With an exact Sigmoid in its place the difference goes.
 TOLERANCE, RELATIVE = 1e-3, 1e-4
-ROUNDING = (
-    1e-6  # of the picture's largest logit, some ten units in float32's last place: classes closer than this are a tie
-)
+# of the picture's largest logit, some ten units in float32's last place: classes closer than this are a tie
+ROUNDING = 1e-6
+SMALLEST = 1e-9  # difference that a logarithmic axis shows
 
 
 def pairs(logits):
@@ -92,28 +91,36 @@ def check(logits, names):
             )
 
 
-def draw(path, logits, reference="mindspore"):
-    """An SVG: for each runtime, the largest difference from `reference` that a given share of the pictures stays
-    below.
+def summary(table, float32):
+    """The two figures that stand for all: the worst difference between `float32` runtimes, the least share of equal top-1.
+
+    table: what `pairs` found. The difference is rounded up to 1, 2 or 5 times a power of ten: its digits are a machine's.
     """
-    shares = np.linspace(0, 1, 101)
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    for name, array in logits.items():
-        if name != reference:
-            levels = np.quantile(differences(array, logits[reference]), shares, method="higher")
-            axes.plot(100 * shares, np.maximum(levels, 1e-9), label=name)  # a logarithmic axis shows no zero
-    axes.axhline(
-        TOLERANCE, color="gray", linestyle="--", linewidth=1, label="most that float32 may differ, for logits up to ten"
-    )
-    axes.set(
-        yscale="log",
-        xlabel="pictures, % (sorted by difference)",
-        ylabel="largest difference of a logit",
-        title=f"Logits against {reference}'s",
-    )
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    # with a salt of our own the same picture is the same bytes
-    with matplotlib.rc_context({"svg.hashsalt": "effnet"}), whole(path, "w") as file:
-        figure.savefig(file, format="svg", metadata={"Date": None})
+    worst = max(table[f"{a}-{b}"]["largest_difference"] for a, b in combinations(float32, 2))
+    least = min(found["equal_top1"] for found in table.values())
+    return {"worst_float32_difference": rounded_up(worst), "least_equal_top1": round(least, 6)}
+
+
+def rounded_up(value):
+    """The next of ..., 0.1, 0.2, 0.5, 1, ... that is not below `value`."""
+    if value <= 0:
+        return 0.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return float(f"{next(step for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9)) * power:.0e}")
+
+
+def write_tables(folder, table, logits, reference="mindspore"):
+    """Write pairs.csv (a row a pair) and differences.csv: which difference a share of the pictures stays below.
+
+    The latter has for each runtime log10 of the largest difference of a logit from `reference`'s.
+    """
+    rows = [{"pair": pair, **{key: rounded_up(value) if "diff" in key else round(value, 6) for key, value in found.items()}}
+            for pair, found in table.items()]  # fmt: skip
+    write_csv(f"{folder}/pairs.csv", rows)
+    others = {name: differences(array, logits[reference]) for name, array in logits.items() if name != reference}
+    shares = range(0, 101, 5)
+    write_csv(f"{folder}/differences.csv", [
+        {"pictures": share, **{name: round(math.log10(max(SMALLEST, rounded_up(np.quantile(found, share / 100, method="higher")))), 2)
+                               for name, found in others.items()}}
+        for share in shares
+    ])  # fmt: skip

@@ -15,6 +15,7 @@ from effnet.errors import InputError
 from effnet.files import aside
 
 META = "effnet"  # name of the JSON text among the parameters
+RUN = "run"  # of a model's meta: the training that it is the end of, which only that training asks for
 
 
 def save(path, arrays, meta):
@@ -52,6 +53,7 @@ def load(path):
 def load_model(path, variant=None, class_num=None):
     """A model's weights and meta, refused unless they are of `variant` with `class_num` classes (where given)."""
     weights, meta = load(path)
+    meta.pop(RUN, None)
     if variant and meta.get("variant") != variant:
         raise InputError(f"{path}: holds {meta.get('variant')}, but model.variant is {variant}")
     if class_num and meta.get("class_num") != class_num:

@@ -10,10 +10,11 @@ from effnet.errors import InputError
 
 
 @functools.cache  # MindSpore refuses to be told twice
-def start(target, deterministic=True):
-    """Make `target` ("CPU", "GPU" or "Ascend") MindSpore's device, in graph mode.
+def start(target, threads=0, deterministic=True):
+    """Make `target` ("CPU", "GPU" or "Ascend") MindSpore's device in graph mode.
 
-    Raises InputError if it is not there.
+    threads: of its operators on a CPU, 0 for as many as cores; their number decides how sums are split, and so the last
+    digits. Raises InputError if the device is not there.
     """
     machine.check(target)
     try:
@@ -23,6 +24,8 @@ def start(target, deterministic=True):
             message_for(error) or f"MindSpore cannot use {target}: {first_sentence(error)}; run `make doctor`"
         ) from None
     ms.set_context(mode=ms.GRAPH_MODE)
+    if threads:
+        ms.set_context(runtime_num_threads=threads)
     ms.set_deterministic(deterministic)
     if target == "GPU":
         gpu = ms.device_context.gpu

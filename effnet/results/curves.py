@@ -3,6 +3,7 @@
 import contextlib
 
 from effnet.files import write_json
+from effnet.results.metrics import DIGITS
 
 
 @contextlib.contextmanager
@@ -17,15 +18,16 @@ def curves(folder):
         def log(record):
             live.step = record["epoch"]
             for name, value in record.items():
-                if name not in ("epoch", "seconds"):
+                if name not in ("epoch", "seconds", "images_per_second"):  # a clock's
                     live.log_metric(name, value)
             live.make_summary()
 
         yield log
 
 
-def write_summary(path, history, best_top1):
-    """The training in four figures, from the records of its epochs."""
-    rates = [record["images_per_second"] for record in history]
-    last = {name: history[-1][name] for name in ("epoch", "loss")}
-    write_json(path, last | {"images_per_second": sum(rates) / len(rates), "best_top1": best_top1})
+def write_summary(path, place):
+    """The training in three figures."""
+    last = place.history[-1]
+    write_json(
+        path, {"epoch": last["epoch"], "loss": round(last["loss"], DIGITS), "best_top1": round(place.best_top1, DIGITS)}
+    )

@@ -1,17 +1,17 @@
 """Exact metrics from per-image results. Every runtime's evaluation uses it; no MindSpore."""
 
-import csv
 from collections import namedtuple
 
 import numpy as np
 from scipy.special import log_softmax
 from scipy.stats import binomtest
 
-from effnet.files import whole
+from effnet.files import write_csv
 
 # per image: loss (n,) float64; place (n,) int64 of the true class among the logits, 0 is top-1; top (n, k<=5) int64
 # classes, best first; confidence (n,) float64, the softmax probability of top[:, 0]
 Results = namedtuple("Results", "loss place top confidence")
+DIGITS = 6  # after the point
 
 
 def results(logits, labels):
@@ -28,27 +28,24 @@ def results(logits, labels):
 
 
 def summarize(results):
-    """The figures every metrics file holds: top1, top5 (fractions of 1), loss (mean, without label smoothing), images,
-    and top1's 95% interval, Wilson's."""
+    """The figures every metrics file holds: top1, top5 (fractions of 1), loss (mean, without label smoothing), images.
+
+    Rounded to six digits after the point: beyond them two processors may differ.
+    """
     images = len(results.loss)
-    top1 = int((results.place == 0).sum())
-    interval = binomtest(top1, images).proportion_ci(method="wilson")
     return {
-        "top1": top1 / images,
-        "top5": int((results.place < 5).sum()) / images,
-        "loss": float(np.mean(results.loss)),
+        "top1": round(int((results.place == 0).sum()) / images, DIGITS),
+        "top5": round(int((results.place < 5).sum()) / images, DIGITS),
+        "loss": round(float(np.mean(results.loss)), DIGITS),
         "images": images,
-        "top1_low": float(interval.low),
-        "top1_high": float(interval.high),
     }
 
 
-def write_logits(path, logits):
-    """Keep logits (n, classes) as a float32 .npy file, in the data set's order: the parity stage compares the
-    runtimes' files.
-    """
-    with whole(path) as file:
-        np.save(file, np.asarray(logits, np.float32))
+def interval(summary):
+    """Wilson's 95% interval (low, high) of a summary's top1."""
+    hits = round(summary["top1"] * summary["images"])
+    found = binomtest(hits, summary["images"]).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
 
 
 def per_class(results, labels, classes):
@@ -79,8 +76,8 @@ def calibration(results, bins=10):
         rows.append(
             {
                 "images": int(mine.sum()),
-                "confidence": round(float(confidence), 6),
-                "accuracy": round(float(accuracy), 6),
+                "confidence": round(float(confidence), 4),
+                "accuracy": round(float(accuracy), 4),
             }
         )
     return rows
@@ -96,8 +93,8 @@ def write_tables(folder, results, dataset):
             "name": name,
             "actual": names[label],
             "predicted": names[top],
-            "confidence": round(c, 6),
-            "loss": round(loss, 6),
+            "confidence": round(c, 4),
+            "loss": round(loss, 4),
         }
         for name, label, top, c, loss in zip(
             dataset.names,
@@ -114,7 +111,4 @@ def write_tables(folder, results, dataset):
         "calibration": calibration(results),
     }
     for name, rows in tables.items():
-        with whole(f"{folder}/{name}.csv", "w") as file:
-            table = csv.DictWriter(file, rows[0], lineterminator="\n")
-            table.writeheader()
-            table.writerows(rows)
+        write_csv(f"{folder}/{name}.csv", rows)

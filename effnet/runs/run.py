@@ -10,6 +10,7 @@ import socket
 import sys
 from pathlib import Path
 
+from effnet.arch.layers import totals
 from effnet.errors import InputError
 from effnet.network import checkpoint
 from effnet.network.ranks import ALONE, wait_for_all
@@ -18,6 +19,7 @@ from effnet.training.place import Place
 from effnet.training.step import share_statistics
 
 HOUR = 3600  # seconds of training that are not thrown away unasked
+HOURS_WORK = 1.5e13  # multiply-accumulates of such an hour on two cores, for a model that was trained elsewhere
 WAYS_ON = "CONTINUE=1 goes on all the same and records it, ANEW=1 trains from the beginning"
 
 
@@ -25,20 +27,25 @@ class Run:
     """The training that keeps its checkpoints in `folder`: step-N.ckpt to go on from, best.ckpt the best by validation.
 
     identity   of the run that is to be trained (effnet/runs/identity.py)
-    wish       "" , "anew" or "continue": what the user asked for where the folder holds another run
+    model      path of the model that training ends with: one of this run that is there already, pulled from a remote
+               or made here, is taken up
+    wish       "", "anew" or "continue": what the user asked for where there is another run
     keep       how many of the newest checkpoints stay
     """
 
-    def __init__(self, folder, identity, keep=1, ranks=ALONE, wish="", say=print):
+    def __init__(self, folder, identity, keep=1, ranks=ALONE, wish="", say=print, model=None):
         self.folder, self.identity, self.keep, self.ranks = Path(folder), identity, keep, ranks
+        self.model = model and Path(model)
         self.wish, self.say = wish, say if ranks.rank == 0 else lambda text: None
         self.continued = []  # where the run went on under other code, and what differed
 
     def take_up(self, state):
-        """Put the newest checkpoint into `state` and return its Place; None where training starts anew, which is said.
+        """Put the finished model or the newest checkpoint into `state` and return its Place; None to train anew.
 
-        Raises InputError where only code or versions differ and too much would be lost: see `_judge`.
+        Which it is, is said. Raises InputError where only code or versions differ and too much would be lost.
         """
+        if self.wish != "anew" and (place := self._finished_model(state)):
+            return place
         found = newest(self.folder, self.say)
         act = None if found is None else self._judge(*found)
         wait_for_all(self.ranks)  # each has read before the first moves anything
@@ -53,6 +60,41 @@ class Run:
         checkpoint.restore(state, arrays)
         return Place(**meta["place"])
 
+    def _finished_model(self, state):
+        """The Place of the model that is there already, its weights put into `state`; None where it is another run's."""
+        if not self.model or not self.model.is_file():
+            return None
+        try:
+            weights, meta = checkpoint.load(self.model)
+        except InputError as error:
+            self.say(str(error))
+            return None
+        kept = meta.get(checkpoint.RUN)
+        found = kept and difference(kept["identity"], self.identity)
+        if not kept or found.inputs:
+            return None
+        place, what = Place(**kept["place"]), f"{self.model} is the finished model"
+        self.continued = kept["continued"]
+        if found.code:
+            if self.wish != "continue":
+                if checkpoints(self.folder) or work(kept["identity"], place) <= HOURS_WORK:
+                    return None
+                raise InputError(
+                    f"{what} of this recipe and data, and since then the code changed: {named(found)}. {WAYS_ON}"
+                )
+            self.continued = [*self.continued, {"epoch": place.epoch, "step": 0, "changed": found.code}]
+        self.say(f"{what} of this recipe, data and code: taken up, nothing is trained (ANEW=1 trains)")
+        arrays = weights | {f"ema.{name}": array for name, array in weights.items()}
+        checkpoint.restore([p for p in state if p.name in arrays], arrays)
+        return place
+
+    def record(self, place):
+        """What a model says of the run that it is the end of: all that another clone needs to take it up."""
+        clock = ("seconds", "images_per_second")
+        history = [{name: value for name, value in record.items() if name not in clock} for record in place.history]
+        told = {"epoch": place.epoch, "updates": place.updates, "best_top1": place.best_top1, "history": history}
+        return {checkpoint.RUN: {"identity": self.identity, "place": told, "continued": self.continued}}
+
     def _judge(self, arrays, meta):
         """None to take the checkpoint up; else what to do with the folder before training starts anew."""
         place, found = Place(**meta["place"]), difference(meta["identity"], self.identity)
@@ -66,7 +108,7 @@ class Run:
             what = f"{what} of another recipe or other data ({'; '.join(found.inputs[:3])})"
             return lambda: (self._give_way if finished else self._set_aside)(f"{what};", place, found.inputs)
         if found.code:
-            changed = f"{found.code[0]}" + (f" and {len(found.code) - 1} more" if len(found.code) > 1 else "")
+            changed = named(found)
             if self.wish == "continue":
                 self.continued = [*self.continued, {"epoch": place.epoch, "step": place.step, "changed": found.code}]
                 self.say(f"{what}; going on with it under other code ({changed}), as CONTINUE=1 asks")
@@ -110,6 +152,18 @@ class Run:
             place.best_top1 = last["top1"]
             if self.ranks.rank == 0:
                 checkpoint.save(self.folder / "best.ckpt", weights, {"epoch": place.epoch, "top1": last["top1"]})
+
+
+def named(found):
+    """The first of the differences of code, and how many more there are."""
+    return found.code[0] + (f" and {len(found.code) - 1} more" if len(found.code) > 1 else "")
+
+
+def work(identity, place):
+    """Multiply-accumulates of a training, forwards and backwards: how much would be lost with it."""
+    recipe = identity["recipe"]
+    _, macs = totals(recipe["model.variant"], recipe["model.image_size"], recipe["model.class_num"])
+    return 3 * macs * place.updates * recipe["data.batch_size"]
 
 
 def checkpoints(folder):

@@ -50,13 +50,13 @@ def calibration_pictures(dataset, settings, count):
     )
 
 
-def to_int8(path, source, pictures):
+def to_int8(path, source, pictures, threads=0):
     """Write the int8 form of the float32 file `source` to `path`; activations are calibrated on `pictures`, uint8 (n,
     H, W, 3).
 
     The same pictures give the same bytes. Raises InputError for a source that is not ours, and without pictures.
     """
-    model = Model(source)
+    model = Model(source, threads=threads)
     if not len(pictures):
         raise InputError(f"{path}: no pictures to calibrate int8 with; export.calibration_images says how many to take")
     graph = onnx.load(source)
