@@ -17,9 +17,8 @@ from effnet.files import whole
 # rounding: through B2's 92 of them a picture with a logit of 45 came out 2e-3 off a float64 computation (ONNX Runtime:
 # 1e-4). With an exact Sigmoid in its place the difference goes.
 TOLERANCE, RELATIVE = 1e-3, 1e-4
-ROUNDING = (
-    1e-6  # of the picture's largest logit, some ten units in float32's last place: classes closer than this are a tie
-)
+# of the picture's largest logit, some ten units in float32's last place: classes closer than this are a tie
+ROUNDING = 1e-6
 
 
 def pairs(logits):
