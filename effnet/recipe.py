@@ -22,9 +22,8 @@ NotNegative = Annotated[float, Field(ge=0)]
 Pixels = Annotated[int, Field(ge=16, le=2048)]
 RGB = tuple[float, float, float]
 Span = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
-NO_BYTE = {
-    "decides": False
-}  # of keys that say where or how fast the work is done, or what is kept: no output's bytes depend on them
+# of keys that say where or how fast the work is done, or what is kept: no output's bytes depend on them
+NO_BYTE = {"decides": False}
 GONE = {"export.formats": "ONNX and MINDIR are always written; take the line out (AIR: `make air`)"}
 
 

@@ -1,4 +1,4 @@
-"""models/effnet.ckpt over every validation picture -> metrics/evaluate.json, tables and the worst mistakes beside it."""
+"""models/effnet.ckpt over every validation picture -> metrics/evaluate.json, tables and the worst mistakes."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Every validation picture through the C++ program -> metrics/infer310.json. On an Ascend machine: --device ascend310."""
+"""Every validation picture through the C++ program -> metrics/infer310.json. On an Ascend: --device ascend310."""
 
 import argparse
 import json

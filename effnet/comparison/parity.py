@@ -91,18 +91,13 @@ def check(logits, names):
             )
 
 
-def summary(table, float32):
-    """The two figures that stand for all: the worst difference between `float32` runtimes, the least share of equal top-1.
-
-    table: what `pairs` found. The difference is rounded up to 1, 2 or 5 times a power of ten: its digits are a machine's.
-    """
-    worst = max(table[f"{a}-{b}"]["largest_difference"] for a, b in combinations(float32, 2))
-    least = min(found["equal_top1"] for found in table.values())
-    return {"worst_float32_difference": rounded_up(worst), "least_equal_top1": round(least, 6)}
+def worst(table, runtimes):
+    """The worst difference of a logit between two of `runtimes`, of what `pairs` found; see rounded_up."""
+    return rounded_up(max(table[f"{a}-{b}"]["largest_difference"] for a, b in combinations(runtimes, 2)))
 
 
 def rounded_up(value):
-    """The next of ..., 0.1, 0.2, 0.5, 1, ... that is not below `value`."""
+    """The next of ..., 0.1, 0.2, 0.5, 1, ... that is not below `value`: its further digits are a machine's."""
     if value <= 0:
         return 0.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -110,17 +105,25 @@ def rounded_up(value):
 
 
 def write_tables(folder, table, logits, reference="mindspore"):
-    """Write pairs.csv (a row a pair) and differences.csv: which difference a share of the pictures stays below.
+    """Write what `pairs` found as pairs.csv, and differences.csv for a plot: a row for each twentieth of the pictures.
 
-    The latter has for each runtime log10 of the largest difference of a logit from `reference`'s.
+    There each runtime has the largest difference of a logit from `reference`'s that this share stays below, as log10.
     """
-    rows = [{"pair": pair, **{key: rounded_up(value) if "diff" in key else round(value, 6) for key, value in found.items()}}
-            for pair, found in table.items()]  # fmt: skip
+    rows = [
+        {
+            "pair": pair,
+            "largest_difference": rounded_up(found["largest_difference"]),
+            "equal_top1": round(found["equal_top1"], 6),
+        }
+        for pair, found in table.items()
+    ]
     write_csv(f"{folder}/pairs.csv", rows)
-    others = {name: differences(array, logits[reference]) for name, array in logits.items() if name != reference}
-    shares = range(0, 101, 5)
-    write_csv(f"{folder}/differences.csv", [
-        {"pictures": share, **{name: round(math.log10(max(SMALLEST, rounded_up(np.quantile(found, share / 100, method="higher")))), 2)
-                               for name, found in others.items()}}
-        for share in shares
-    ])  # fmt: skip
+    levels = {"pictures": list(range(0, 101, 5))}
+    for name, array in logits.items():
+        if name != reference:
+            found = np.quantile(
+                differences(array, logits[reference]), np.linspace(0, 1, len(levels["pictures"])), method="higher"
+            )
+            levels[name] = [round(math.log10(max(SMALLEST, rounded_up(value))), 2) for value in found]
+    columns = zip(*levels.values(), strict=True)
+    write_csv(f"{folder}/differences.csv", [dict(zip(levels, row, strict=True)) for row in columns])

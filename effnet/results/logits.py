@@ -11,7 +11,7 @@ FOLDER = Path("metrics/logits")
 
 
 def keep(runtime, logits, meta, dataset):
-    """Keep logits (n, classes), in the data set's order, with the digests of the model and the data that they are of."""
+    """Keep logits (n, classes), in the set's order, with the digests of the model and the data that they are of."""
     with whole(FOLDER / f"{runtime}.npz") as file:
         np.savez(file, logits=np.asarray(logits, np.float32), of=_of(meta["recipe_digest"], dataset))
 

@@ -9,14 +9,8 @@ from effnet.recipe import training_values
 from effnet.runs import normal_form
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = (
-    "arch",
-    "native",
-    "shards",
-    "data",
-    "network",
-    "training",
-)  # whose code makes the weights; validation only watches
+# whose code makes the weights; validation only watches
+FOLDERS = ("arch", "native", "shards", "data", "network", "training")
 PACKAGES = ("mindspore", "numpy", "pillow", "scikit-learn", "scipy")
 
 # inputs: what differs in recipe, data and starting weights; code: in functions and versions. Each a list of phrases.

@@ -14,6 +14,8 @@ FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 # a string or a character of C, which may hold what looks like a comment; or a comment
 C_TOKEN = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|/\*.*?\*/|//[^\n]*""", re.S)
 
+C_WORD = re.compile(r"""\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|\w+|[^\w\s]""")
+
 
 def of_folders(root, folders):
     """`{"folder/file.py": {function: digest}}` of the Python and C sources in `folders` below `root`."""
@@ -81,7 +83,7 @@ def _c(text):
         token = found[0].lstrip()
         depth += (token == "{") - (token == "}")
         if depth == 0 and (token[0] in ";}#"):
-            chunk = " ".join(text[start : found.end()].split())
+            chunk = " ".join(C_WORD.findall(text[start : found.end()]))
             name = re.search(r"(\w+)\s*\(", chunk)
             parts.setdefault(name[1] if name and token != ";" and token[0] != "#" else "(module)", []).append(chunk)
             start = found.end()

@@ -61,7 +61,7 @@ class Run:
         return Place(**meta["place"])
 
     def _finished_model(self, state):
-        """The Place of the model that is there already, its weights put into `state`; None where it is another run's."""
+        """The Place of the model that is there already, its weights in `state`; None where it is another run's."""
         if not self.model or not self.model.is_file():
             return None
         try:

@@ -79,6 +79,7 @@ def test_what_may_change_one_is_named(old, new, where):
     ("/* what it is */", "// something else", None),
     ('// a comment with "quotes" and { braces', "", None),
     ("    return a + b;\n", "\treturn a +\n b;\n", None),
+    ("add(int a, int b)\n{", "add( int a,int b ) {", None),
     ("a + b", "a - b", "add"),
     ("/* no comment */ }", "", "add"),
     ("TWICE(a)", "TWICE(1)", "twice"),
