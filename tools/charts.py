@@ -6,6 +6,7 @@ from collections import Counter
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 FEW = 30  # classes that a chart can name one by one
 STYLE = {
@@ -29,12 +30,16 @@ def new_figure(size=(5.2, 3.6)):
 def curves(facts):
     """{title: svg} of what training logged for each epoch."""
     found = facts["curves"]
+    _, clock = facts["provenance"].get("train", ({}, {}))
+    timed = [{"step": record["epoch"], **record} for record in clock.get("epochs", [])]
     charts = {
         "Loss": {"training": "loss", "validation": "val_loss"},
         "Validation accuracy": {"top-1": "top1", "top-5": "top5"},
         "Learning rate": {"": "learning_rate"},
-        "Training speed, images a second": {"": "images_per_second"},
     }
+    if timed:  # known only where the training ran
+        charts["Training speed, images a second"] = {"": "images_per_second"}
+        found = found | {"images_per_second": timed}
     drawn = {}
     for title, lines in charts.items():
         figure, axes = new_figure()
@@ -43,10 +48,13 @@ def curves(facts):
             epochs, values = [int(row["step"]) for row in rows], [float(row[name]) for row in rows]
             axes.plot(epochs, values, marker="o", markersize=3, label=label)
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if title == "Loss":  # validation's is often thousands at first, before batch normalisation has settled
             axes.set_yscale("log")
         elif title != "Validation accuracy":
             axes.set_ylim(bottom=0)
+            axes.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+            axes.ticklabel_format(axis="y", style="plain")
         if len(lines) > 1:
             axes.legend(frameon=False)
         drawn[title] = svg(figure)

@@ -4,17 +4,24 @@ are made of it.
 
 import csv
 import json
+from collections import namedtuple
 from pathlib import Path
 
 from effnet import recipe
 from effnet.errors import InputError
+from effnet.results.metrics import interval
 
+# name: what it is for people, its metrics file, its provenance, its clock
+Runtime = namedtuple("Runtime", "title metrics provenance clock")
 RUNTIMES = {
-    "evaluate": "MindSpore",
-    "onnx_eval": "ONNX Runtime",
-    "onnx_int8": "ONNX Runtime, int8",
-    "infer310": "C++, MindSpore Lite",
+    "evaluate": Runtime("MindSpore", "evaluate", "evaluate", "evaluate"),
+    "onnx_eval": Runtime("ONNX Runtime", "onnx_eval", "onnx_eval", "onnx"),
+    "float16": Runtime("ONNX Runtime, float16", "quantized/float16", "onnx_eval", "onnx_float16"),
+    "int8": Runtime("ONNX Runtime, int8", "quantized/int8", "onnx_eval", "onnx_int8"),
+    "infer310": Runtime("C++, MindSpore Lite", "infer310", "infer310", "infer310"),
 }
+TRAINING = Runtime("training", "train", "train", "train")
+HEADER = ["runtime", "top-1", "95% interval", "top-5", "loss", "images"]
 
 
 def read(folder="."):
@@ -24,7 +31,7 @@ def read(folder="."):
     Raises InputError if the model was never evaluated here.
     """
     folder = Path(folder)
-    metrics = {name: found for name in RUNTIMES if (found := _json(folder / f"metrics/{name}.json"))}
+    metrics = read_metrics(folder)
     tables = {
         name: _rows(folder / f"metrics/evaluate/{name}.csv") for name in ("per_image", "per_class", "calibration")
     }
@@ -38,15 +45,33 @@ def read(folder="."):
         "params": (folder / "params.yaml").read_text(),
         "metrics": metrics,
         "training": _json(folder / "metrics/train.json"),
-        "parity": _json(folder / "metrics/parity.json"),
+        "parity": _rows(folder / "metrics/parity/pairs.csv"),
         "provenance": {
-            name: found for name in ("train", *RUNTIMES) if (found := _json(folder / f"metrics/provenance/{name}.json"))
+            name: (found, _json(folder / f"metrics/clock/{row.clock}.json") or {})
+            for name, row in {"train": TRAINING, **RUNTIMES}.items()
+            if name in {"train", *metrics} and (found := _json(folder / f"metrics/provenance/{row.provenance}.json"))
         },
         "curves": {path.stem: _rows(path) for path in sorted((folder / "metrics/train/plots/metrics").glob("*.tsv"))},
         "mistakes": sheet.read_bytes() if sheet.exists() else None,
         "model": _json(folder / "models/effnet.json"),
         **tables,
     }
+
+
+def read_metrics(folder="."):
+    """`{name in RUNTIMES: its metrics}` of what was evaluated in `folder`."""
+    files = {name: Path(folder, f"metrics/{row.metrics}.json") for name, row in RUNTIMES.items()}
+    return {name: found for name, file in files.items() if (found := _json(file))}
+
+
+def results(metrics):
+    """Rows under HEADER, of text: one a runtime, shares in percent."""
+    rows = []
+    for name, found in metrics.items():
+        low, high = interval(found)
+        shares = [f"{100 * found['top1']:.2f}", f"{100 * low:.2f} - {100 * high:.2f}", f"{100 * found['top5']:.2f}"]
+        rows.append([RUNTIMES[name].title, *shares, f"{found['loss']:.4f}", f"{found['images']:,}"])
+    return rows
 
 
 def calibration_error(rows):

@@ -13,6 +13,7 @@ import yaml
 from effnet import errors, recipe
 from effnet.files import digest
 from effnet.network import checkpoint
+from effnet.results.metrics import interval
 from effnet.weights import pretrained
 from tools.repo import opened, sentence
 
@@ -53,8 +54,10 @@ def _accuracy(repo, output):
         if str(dep) == str(output)
     ]
     earlier = "" if output.hash_info in read else f"; of an earlier model, `dvc repro {stage}` measures this one"
-    interval = f"{found['top1_low']:.2%} - {found['top1_high']:.2%}"
-    return f"top-1 {found['top1']:.2%} ({interval}) of {found['images']:,} pictures, by stage {stage}{earlier}"
+    low, high = interval(found)
+    return (
+        f"top-1 {found['top1']:.2%} ({low:.2%} - {high:.2%}) of {found['images']:,} pictures, by stage {stage}{earlier}"
+    )
 
 
 def _origin(path, params):
@@ -63,8 +66,7 @@ def _origin(path, params):
         return "recipe and data: not recorded"
     now = digest(recipe.training_values(params))
     same = "params.yaml's" if found["recipe"] == now else "not that of params.yaml now"
-    code = (found["revision"] or "without git")[:12] + (" with uncommitted edits" if found["edited"] else "")
-    return f"recipe {found['recipe'][:12]} ({same}), data {found['data'][:12]}, code {code}"
+    return f"recipe {found['recipe'][:12]} ({same}), data {found['data'][:12]}"
 
 
 def _licence(start):

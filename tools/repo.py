@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from effnet.errors import InputError
-from effnet.results.provenance import git
+from effnet.results.clock import git
 
 REMOTE = "storage"  # the name of the remote that `make remote` sets
 SECRETS = {"password", "passphrase", "access_key_id", "secret_access_key", "session_token", "sse_customer_key"}

@@ -45,28 +45,32 @@ def title(facts):
 
 def results(facts):
     """Header and rows of the table of results: one row a runtime, with the 95% interval of top-1."""
-    rows = []
-    for name, found in facts["metrics"].items():
-        interval = f"{found['top1_low']:.2%} - {found['top1_high']:.2%}"
-        figures = [f"{found['top1']:.2%}", interval, f"{found['top5']:.2%}", f"{found['loss']:.4f}"]
-        rows.append([facts_of.RUNTIMES[name], *figures, f"{found['images']:,}"])
-    return ["runtime", "top-1", "95% interval", "top-5", "loss", "pictures"], rows
+    return facts_of.HEADER, facts_of.results(facts["metrics"])
+
+
+def parity(facts):
+    """Header and rows of how far two runtimes are apart."""
+    rows = [[row["pair"], row["largest_difference"], f"{float(row['equal_top1']):.2%}"] for row in facts["parity"]]
+    return ["pair", "a logit differs by at most", "equal top-1"], rows
 
 
 def origin(facts):
-    """Header and rows of the provenance table: one row a stage."""
+    """Header and rows of the provenance table: one row a stage. What a clock says is there where the run was made."""
     rows = []
-    for name, found in facts["provenance"].items():
-        device = found["device"]
-        revision = (found["revision"] or "no git")[:10] + (" with edits" if found["edited"] else "")
-        where = f"{device['number']} x {device['target']} ({device['cpu']}, {device['cores']} cores)"
-        speed = [f"{found['seconds']:,}", f"{found['images_per_second']:,}"]
-        rows.append([name, revision, found["recipe"][:10], found["data"][:10], where, *speed])
-    return ["stage", "code", "recipe", "data", "device", "seconds", "images/s"], rows
+    for name, (found, clock) in facts["provenance"].items():
+        where = f"{found['device']['number']} x {found['device']['target']}"
+        if not clock:
+            rows.append([name, found["recipe"][:10], found["data"][:10], where, "elsewhere", "-", "-"])
+            continue
+        revision = (clock["revision"] or "no git")[:10] + (" with edits" if clock["edited"] else "")
+        where += f" ({clock['cpu']}, {clock['cores']} cores)"
+        speed = [f"{clock['seconds']:,}", f"{clock['images_per_second']:,}"]
+        rows.append([name, found["recipe"][:10], found["data"][:10], where, revision, *speed])
+    return ["stage", "recipe", "data", "device", "code", "seconds", "images/s"], rows
 
 
 def versions(facts):
-    first = next(iter(facts["provenance"].values()), {"versions": {}})
+    first, _ = next(iter(facts["provenance"].values()), ({"versions": {}}, {}))
     return ", ".join(f"{name} {version}" for name, version in first["versions"].items())
 
 
@@ -91,6 +95,8 @@ def page(facts):
 {table(*results(facts))}
 <h2>Answers</h2>{grid(answers)}
 {mistakes}
+<h2>Do the runtimes answer alike?</h2>
+{table(*parity(facts))}
 <h2>Training</h2>{grid(charts.curves(facts))}
 <h2>Where these numbers come from</h2>
 {table(*origin(facts))}
@@ -132,7 +138,7 @@ def card(facts):
 - Files: `models/effnet.ckpt`, `models/effnet.onnx` (input `image`, output `logits`), `models/effnet.mindir`
 
 ## Training
-- Data: `{params.data.source}`, digest {facts["provenance"].get("evaluate", {}).get("data", "unknown")[:16]}
+- Data: `{params.data.source}`, digest {facts["provenance"]["evaluate"][0]["data"][:16]}
 - Recipe: {train.epoch_size} epochs, batch {params.data.batch_size}, {train.opt}, seed {train.seed}; all of it
   in `params.yaml`
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from effnet import errors
 from effnet.errors import InputError
-from effnet.results import provenance
+from effnet.results import clock
 from tools import verify
 from tools.repo import opened
 
@@ -28,7 +28,7 @@ def main():
     keep = parser.parse_args().keep
     with opened():
         verify.require_numbers()
-        edited = provenance.git_state()["edited"]
+        edited = clock.git_state()["edited"]
     if edited:
         print(f"note: uncommitted edits are not in the clone: {', '.join(edited[:5])}", file=sys.stderr)
     if keep and Path(keep).exists():

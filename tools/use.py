@@ -9,7 +9,7 @@ from pathlib import Path
 from effnet import errors, recipe
 from effnet.errors import InputError
 from effnet.files import whole
-from effnet.results.provenance import git
+from effnet.results.clock import git
 
 ROOT = Path(__file__).parents[1]
 RECIPES, PARAMS = ROOT / "recipes", ROOT / "params.yaml"

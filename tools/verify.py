@@ -15,7 +15,7 @@ from pathlib import Path
 from effnet import errors
 from effnet.errors import InputError
 from effnet.files import sha256
-from effnet.results import provenance
+from effnet.results import clock
 from tools.repo import git, opened
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,7 +45,7 @@ def compare(folder):
     equal = True
     for path in sorted(Path(folder, "metrics").glob("*.json")):
         then, now = committed(path.stem), json.loads(path.read_text())
-        if path.stem == "train" or then is None or then == now == {}:  # train.json holds its speed; {}: not asked for
+        if then is None:
             continue
         pairs = {key: (then.get(key), now.get(key)) for key in {**then, **now}}
         lines = [f"  {key}: committed {old}, now {new}" for key, (old, new) in pairs.items() if old != new]
@@ -58,7 +58,6 @@ def compare(folder):
 
 def reasons(name, folder):
     """In words, what was otherwise when the committed numbers were measured."""
-    name = "onnx_eval" if name.startswith("onnx_") else name  # one stage evaluates all ONNX files
     text, path = git("show", f"HEAD:metrics/provenance/{name}.json"), Path(folder, f"metrics/provenance/{name}.json")
     if text is None or not path.exists():
         return "no provenance is kept beside those numbers"
@@ -68,8 +67,6 @@ def reasons(name, folder):
         for key, value in now[part].items():
             if then[part].get(key) != value:
                 found.append(f"{key} was {then[part].get(key)}, is {value}")
-    if then["edited"]:
-        found.append(f"it was measured with uncommitted edits of {', '.join(then['edited'][:3])}")
     if not found:
         found.append(
             "nothing on record: same model, data, device and versions, "
@@ -102,7 +99,7 @@ def run(arguments, folder, code=ROOT):
 def _refuse_edits(repo):
     """The committed numbers are of the committed recipe, code, data and model: with others nothing can be verified."""
     require_numbers()
-    edited = provenance.git_state()["edited"]
+    edited = clock.git_state()["edited"]
     if edited:
         raise InputError(
             f"uncommitted edits: {', '.join(edited[:5])}; "
