@@ -4,7 +4,8 @@
     s3://bucket/path               Amazon's, or with --endpoint any S3 server
     ssh://user@host[:port]/path    with --key FILE another key than the agent's or ~/.ssh's
 
-The address goes to .dvc/config, which is committed. Secrets go to .dvc/config.local, which git ignores: a password in
+The address goes to .dvc/config, which is committed, under the name of its kind: folder, s3 or ssh. That it is the default
+here, and secrets, go to .dvc/config.local, which git ignores: a password in
 the address, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the environment holds both.
 """
 
@@ -14,7 +15,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from effnet import errors
 from effnet.errors import InputError
-from tools.repo import REMOTE, opened
+from tools.repo import opened
 
 KEYS = {
     "AWS_ACCESS_KEY_ID": "access_key_id",
@@ -32,17 +33,17 @@ def main():
     parser.add_argument("--key", default="", help="SSH private key file")
     args = parser.parse_args()
     public, secret = options(args.url, args.endpoint, args.key, os.environ)
+    name = urlsplit(args.url).scheme or "folder"  # one name a kind, so that no kind is given another's keys
     with opened() as repo:
-        with repo.config.edit("local") as config:
-            config["remote"].pop(REMOTE, None)  # the secrets of the remote before
         with repo.config.edit("repo") as config:
-            config["remote"][REMOTE] = public
-            config["core"]["remote"] = REMOTE
-        if secret:  # an empty entry would keep DVC from opening a branch that has no remote
-            with repo.config.edit("local") as config:
-                config["remote"][REMOTE] = secret
-            os.chmod(repo.config.files["local"], 0o600)
-    print(f"remote: {public['url']}")
+            config["remote"][name] = public
+        with repo.config.edit("local") as config:
+            config["core"]["remote"] = name
+            config["remote"].pop(name, None)  # the secrets of the remote before
+            if secret:  # an empty entry would keep DVC from opening a branch that has no remote
+                config["remote"][name] = secret
+        os.chmod(repo.config.files["local"], 0o600)
+    print(f"remote {name}: {public['url']}")
     if secret:
         print(f"kept in .dvc/config.local, which git ignores: {', '.join(secret)}")
     print("`git commit .dvc/config` tells other clones; `make push` sends, `make pull` brings")

@@ -9,10 +9,10 @@ from pathlib import Path
 from effnet.errors import InputError
 from effnet.results.clock import git
 
-REMOTE = "storage"  # the name of the remote that `make remote` sets
+SHIPPED = "shipped"  # the remote that comes with the repository, .dvc/shipped
 SECRETS = {"password", "passphrase", "access_key_id", "secret_access_key", "session_token", "sse_customer_key"}
 NO_REMOTE = (
-    "no remote is set; `make remote URL=...` names a folder, s3://bucket/path or ssh://user@host/path, "
+    "no remote of yours is set; `make remote URL=...` names a folder, s3://bucket/path or ssh://user@host/path, "
     "`make remote` alone takes the folder ../effnet-remote"
 )
 HINTS = {

@@ -19,7 +19,9 @@ def main():
         raise errors.InputError("metrics: nothing was evaluated here yet; `make repro` does it, `make pull` brings it")
     print(f"\n{params.model.variant} at {params.evaluate.crop} px on {params.data.source}")
     print(aligned([facts.HEADER, *found]))
-    here = [path for path in ("models/effnet.ckpt", "models/effnet.onnx", "models/effnet.mindir") if Path(path).exists()]
+    here = [
+        path for path in ("models/effnet.ckpt", "models/effnet.onnx", "models/effnet.mindir") if Path(path).exists()
+    ]
     print(f"\nmodel: {', '.join(here) or 'not here; `make pull` brings it'}")
     for command, what in NOW:
         print(f"  {command:<24} {what}")

@@ -1,15 +1,22 @@
-"""Bring the data and models of this commit from the remote, or send them there:
+"""Bring the data and models of this commit from the remotes, or send them to the default one:
 `python -m tools.transfer pull|push [FILE ...]`.
 
-What `dvc pull` and `dvc push` do, with their checks first and their errors in one sentence.
+What `dvc pull` and `dvc push` do, with their checks first and their errors in one sentence. `pull` asks each remote of the
+configuration, the default one first: a team's, and `shipped`, which comes with the repository and holds what `dvc repro`
+cannot make without training.
 """
 
 import argparse
 from urllib.parse import urlsplit
 
+from dvc_data.hashfile.db import get_index
+from dvc_data.hashfile.tree import Tree
+
 from effnet import errors
 from effnet.errors import InputError
-from tools.repo import NO_REMOTE, SECRETS, git, opened
+from tools.repo import NO_REMOTE, SECRETS, SHIPPED, git, opened, sentence
+
+MADE_BY_HAND = ("train", "prepare")  # stages that take long, or data that is not at hand
 
 
 def main():
@@ -27,28 +34,60 @@ def main():
 
 
 def pull(repo, outputs, files, force):
-    if not any(_missing(out) for out in outputs):
-        print("nothing to fetch: the cache has it all")
-    else:
-        url = _reach(repo)
-        try:
-            count = repo.fetch(files or None)
-            print(f"{count} files fetched from {url}")
-        except Exception as error:
-            if type(error).__name__ != "DownloadError":
-                raise  # a DownloadError names no file: the check below does
-    absent = _named(outputs, repo.cloud.get_remote_odb)
-    if absent:
-        advice = "run `make push` where they were made, or `dvc repro` to make them anew"
-        raise InputError(f"missing in the remote: {absent}; {advice}")
-    changed = _changed(outputs)
+    outputs = [out for out in outputs if out.hash_info]
+    notes = _fetch(repo, outputs)
+    absent = [out for out in outputs if _missing(out)]
+    for note in notes if absent else ():
+        print(f"note: {note}")
+    needed = [out for out in absent if files or out.stage.addressing in MADE_BY_HAND]
+    if needed:
+        raise InputError(
+            f"in no remote: {_named(needed)}; run `make push` where they were made, or `dvc repro` makes them anew"
+        )
+    here = [out for out in outputs if out not in absent]
+    changed = _changed(here)
     lost = [str(out) for out in changed if not force and not out.cache.exists(out.get_hash().value)]
     if lost:
         raise InputError(
             f"{', '.join(lost)} was changed here and is saved nowhere; `dvc commit` keeps it, FORCE=1 overwrites it"
         )
-    repo.checkout(files or None, force=True)  # what it overwrites is in the cache
-    print(f"in place: {', '.join(str(out) for out in outputs if out.hash_info)}")
+    if here:
+        repo.checkout([str(out) for out in here], force=True)  # what it overwrites is in the cache
+    print(f"in place: {', '.join(map(str, here)) or 'nothing'}")
+    if absent:
+        print(f"`make repro` makes the rest, without training: {', '.join(map(str, absent))}")
+
+
+def _fetch(repo, outputs):
+    """Bring what the cache lacks from whichever remote has it; returns what is to be said of those that do not answer."""
+    notes, default = [], repo.config["core"].get("remote")
+    for name in sorted(repo.config["remote"], key=lambda name: (name != default, name)):
+        lacking = [out for out in outputs if _missing(out)]
+        if not lacking:
+            break
+        url = repo.config["remote"][name]["url"]
+        try:
+            store = repo.cloud.get_remote_odb(name)
+            get_index(store).clear()  # DVC's memory of what the remote has: a loss there would never be noticed
+            there = [str(out) for out in lacking if _any_in(store, out)]
+            if there:
+                print(f"{repo.fetch(there, remote=name)} files from {url}")
+        except Exception as error:
+            if type(error).__name__ == "DownloadError":  # names no file: what is missing is looked for afterwards
+                continue
+            said = sentence(error, url)
+            if said is None:
+                raise
+            notes.append(said)
+    return notes
+
+
+def _any_in(store, out):
+    """Whether the remote's `store` has something of an output that the cache lacks."""
+    obj = out.get_obj() or (out.hash_info.isdir and _tree(store, out))
+    if not out.hash_info.isdir:
+        return store.exists(out.hash_info.value)
+    return bool(obj) and any(store.exists(found.value) for _, _, found in obj)
 
 
 def push(repo, outputs, files, force):
@@ -59,13 +98,18 @@ def push(repo, outputs, files, force):
             f"{', '.join(changed)} is not what dvc.lock records; `dvc repro` or `dvc commit` records it, "
             "`dvc checkout` restores it (FORCE=1 sends what is recorded)"
         )
-    absent = _named(outputs)
+    absent = [out for out in outputs if _missing(out)]
     if absent:
         raise InputError(
-            f"not here to be sent: {absent}; `dvc repro` makes them, `make pull` brings what the remote has"
+            f"not here to be sent: {_named(absent)}; `dvc repro` makes them, `make pull` brings what the remotes have"
         )
-    url = _reach(repo, pulling=False)
-    print(f"{repo.push(files or None)} files sent to {url}")
+    name = repo.config["core"].get("remote")
+    if name in (None, SHIPPED):
+        raise InputError(NO_REMOTE)
+    store = repo.cloud.get_remote_odb(name)
+    store.fs.exists(store.path)  # one request that fails clearly where the transfer's own many would not
+    get_index(store).clear()
+    print(f"{repo.push(files or None)} files sent to {repo.config['remote'][name]['url']}")
     if git("status", "--porcelain", "--", "dvc.lock", "dvc.yaml", "params.yaml", "metrics", ".dvc/config"):
         print(
             "note: dvc.lock, metrics or recipe are not committed yet: "
@@ -75,44 +119,25 @@ def push(repo, outputs, files, force):
         print("note: HEAD is detached, commits made here are on no branch; `git switch -c NAME` makes one")
 
 
-def _reach(repo, pulling=True):
-    """The remote's address, after one request that fails clearly where the transfer's own many would not."""
-    name = repo.config["core"].get("remote")
-    if not name:
-        raise InputError(NO_REMOTE)
-    remote, url = repo.cloud.get_remote(name), repo.config["remote"][name]["url"]
-    if not remote.fs.exists(remote.path) and pulling:
-        raise InputError(
-            f"{url}: the remote is empty or not there; check the address, or run `make push` where the models are"
-        )
-    return url
-
-
-def _named(outputs, store=None):
-    """In words, which files the cache lacks, and of which stages; empty if none."""
-    found = [f"{path} (stage {out.stage.addressing})" for out in outputs for path in _missing(out, store)]
+def _named(outputs):
+    """In words, which files the cache lacks, and of which stages."""
+    found = [f"{path} (stage {out.stage.addressing})" for out in outputs for path in _missing(out)]
     return ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
 
 
-def _missing(out, store=None):
-    """Paths of `out` that the cache lacks; empty for an output that was never made.
-
-    store: function that gives the remote's object store, to look a folder's list of files up in where the cache has
-    none.
-    """
+def _missing(out):
+    """Paths of `out` that the cache lacks; empty for an output that was never made."""
     if not out.hash_info:
         return []
-    obj = out.get_obj() or (store and out.hash_info.isdir and _tree(store(), out))
-    if not obj:
-        return [str(out)]
     if not out.hash_info.isdir:
         return [] if out.cache.exists(out.hash_info.value) else [str(out)]
+    obj = out.get_obj()
+    if not obj:
+        return [str(out)]
     return ["/".join((str(out), *key)) for key, _, found in obj if not out.cache.exists(found.value)]
 
 
 def _tree(store, out):
-    from dvc_data.hashfile.tree import Tree
-
     try:
         return Tree.load(store, out.hash_info)
     except FileNotFoundError:
