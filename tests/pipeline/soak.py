@@ -1,7 +1,7 @@
 """A training run that is killed with SIGKILL at ten random moments ends with the bytes of one that never stopped.
 
-    python tests/soak.py FOLDER [--kills 10] [--recipe digits] [--seed 0]      FOLDER: a new one; some 20 minutes with
-    digits on 2 cores
+    python -m tests.pipeline.soak FOLDER [--kills 10] [--recipe digits] [--seed 0]      FOLDER: a new one; some 20
+    minutes with digits on 2 cores
 
 Prints when each kill came and what was resumed, then compares models/effnet.ckpt and metrics/evaluate.json. Exit code 1
 if they differ.
@@ -17,10 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from tests.conftest import copy_project  # noqa: E402
+from tests.conftest import copy_project
 
 
 def main():
@@ -32,7 +29,7 @@ def main():
     args = parser.parse_args()
     moments = random.Random(args.seed)
     whole, broken = (copy_project(args.folder.resolve() / name, args.recipe) for name in ("whole", "broken"))
-    whole.run("python", "stages/prepare.py")
+    whole.run("python", "-m", "stages.prepare")
     shutil.copytree(whole.folder / "data/prepared", broken.folder / "data/prepared")
     for project in (whole, broken):
         project.set(train__save_checkpoint_steps=10, train__keep_checkpoint_max=2)
@@ -40,14 +37,11 @@ def main():
     done = 0
     while done < args.kills:
         before = newest(broken)
-        process = subprocess.Popen(
-            [sys.executable, "stages/train.py"],
-            cwd=broken.folder,
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
+        command, pipes = (
+            [sys.executable, "-m", "stages.train"],
+            {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL},
         )
+        process = subprocess.Popen(command, cwd=broken.folder, env=env, text=True, **pipes)
         while newest(broken) == before and process.poll() is None:  # it got somewhere, so that ten kills end some day
             time.sleep(0.05)
         time.sleep(moments.uniform(0, 30))
@@ -61,7 +55,7 @@ def main():
         print(f"kill {done}: {said}; newest checkpoint when it came: {newest(broken)}", flush=True)
     for project in (broken, whole):
         for stage in ("train", "evaluate"):
-            project.run("python", f"stages/{stage}.py")
+            project.run("python", "-m", f"stages.{stage}")
     equal = True
     for name in ("models/effnet.ckpt", "metrics/evaluate.json", "metrics/evaluate/per_image.csv"):
         same = (broken.folder / name).read_bytes() == (whole.folder / name).read_bytes()

@@ -1,8 +1,10 @@
 """A run that dies and one that never did end with the same bytes; one that must not be resumed is not."""
 
 import contextlib
+import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -10,15 +12,42 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+import yaml
+
 from tests.conftest import copy_project
 
+TRAIN = ["-m", "stages.train"]
 
-def start(project, *arguments):
+
+def start(project):
     env = os.environ | {"PYTHONPATH": str(project.folder), "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "stages/train.py", *arguments]
-    return subprocess.Popen(
-        command, cwd=project.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([sys.executable, *TRAIN], cwd=project.folder, env=env, **pipes)
+
+
+def train(project, **options):
+    return project.run("python", *TRAIN, **options)
+
+
+def stopped(project, checkpoints=1, **values):
+    """The project with a run that SIGTERM stopped once there were so many checkpoints; returns what it said."""
+    project.set(train__save_checkpoint_steps=3, **values)
+    process = start(project)
+    wait_for_checkpoints(project, process, checkpoints)
+    process.terminate()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 75 and "the state is saved" in out, out
+    return out
+
+
+def kept(project, folder="checkpoints"):
+    """Names of the checkpoints to go on from, oldest first."""
+    return sorted(path.name for path in (project.folder / "models" / folder).glob("step-*.ckpt"))
+
+
+def folders(project):
+    return sorted(path.name for path in (project.folder / "models").iterdir() if path.is_dir())
 
 
 def prepared(finished, folder, **values):
@@ -34,84 +63,147 @@ def workers_in(folder):
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if (process / "cwd").readlink() == folder and b"MS_ROLE=MS_WORKER" in (process / "environ").read_bytes():
-                if b"stages/train.py" in (process / "cmdline").read_bytes():
+                if b"stages.train" in (process / "cmdline").read_bytes():
                     found.append(int(process.name))
     return sorted(found)[:2]  # what they start themselves comes later
 
 
 def wait_for_checkpoints(project, process, count, seconds=120):
     end = time.time() + seconds
-    while len(list((project.folder / "models/checkpoints").glob("step-*.ckpt"))) < count:
+    while len(kept(project)) < count:
         assert time.time() < end and process.poll() is None, process.stdout.read()
         time.sleep(0.01)
 
 
 AVERAGED = {
-    "train__save_checkpoint_steps": 3, "train__keep_checkpoint_max": 99, "train__ema_decay": 0.99, "model__drop_connect": 0.2,
-    "augment__color_jitter": [0.2, 0.2, 0.2], "augment__mixup": 0.2,
+    "train__save_checkpoint_steps": 3, "train__keep_checkpoint_max": 99, "train__ema_decay": 0.99,
+    "model__drop_connect": 0.2, "augment__color_jitter": [0.2, 0.2, 0.2], "augment__mixup": 0.2,
 }  # fmt: skip
+SHORT = {"train__epoch_size": 1, "train__warmup_epochs": 0.0}
 
 
 def test_kill_9_and_again_equals_never_stopped(finished, tmp_path):
     whole = prepared(finished, tmp_path / "whole", **AVERAGED)
     broken = prepared(finished, tmp_path / "broken", **AVERAGED)
-    whole.run("python", "stages/train.py")
+    train(whole)
     for kills in (2, 6):
         process = start(broken)
         wait_for_checkpoints(broken, process, kills)
         time.sleep(random.random() / 4)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    out = broken.run("python", "stages/train.py").stdout
+    out = train(broken).stdout
     assert "resumed at epoch" in out
-    assert (broken.folder / "models/effnet.ckpt").read_bytes() == (whole.folder / "models/effnet.ckpt").read_bytes()
-    last = sorted((whole.folder / "models/checkpoints").glob("step-*"))[-1].name
-    assert (broken.folder / "models/checkpoints/best.ckpt").read_bytes() == (
-        whole.folder / "models/checkpoints/best.ckpt"
-    ).read_bytes()
-    assert (broken.folder / "models/checkpoints" / last).exists()
+    for name in ("models/effnet.ckpt", "models/checkpoints/best.ckpt"):
+        assert (broken.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
+    assert kept(broken)[-1] == kept(whole)[-1]
 
 
-def test_sigterm_saves_and_exits_with_75(finished, tmp_path):
+def test_sigterm_saves_and_a_damaged_newest_falls_back(finished, tmp_path):
+    project = prepared(finished, tmp_path / "project", train__keep_checkpoint_max=2)
+    stopped(project, checkpoints=2)
+    newest = project.folder / "models/checkpoints" / kept(project)[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    out = train(project).stdout
+    assert f"{newest.name}: damaged" in out and "trying the one before" in out and "resumed at epoch" in out
+
+
+@pytest.mark.parametrize("change", [{"train__lr_max": 0.002}, {"train__epoch_size": 1, "train__warmup_epochs": 0.0}])
+def test_a_finished_run_gives_way_to_another_recipe(finished, tmp_path, change):
+    """Fewer epochs than were trained are another recipe like any other."""
+    project = prepared(finished, tmp_path / "project", **change)
+    shutil.copytree(finished.folder / "models/checkpoints", project.folder / "models/checkpoints")
+    before = kept(project)
+    out = train(project).stdout
+    key = next(iter(change)).replace("__", ".")
+    assert f"models/checkpoints holds a finished run of another recipe or other data ({key} " in out
+    assert "it gives way" in out and "training starts anew" in out and "resumed" not in out
+    assert folders(project) == ["checkpoints"] and (project.folder / "models/effnet.ckpt").is_file()
+    if "train__epoch_size" in change:
+        assert kept(project) != before and json.loads((project.folder / "metrics/train.json").read_text())["epoch"] == 1
+
+
+def test_an_unfinished_run_is_set_aside_and_comes_back_with_its_recipe(finished, tmp_path):
+    project = prepared(finished, tmp_path / "project")
+    stopped(project)
+    before = {name: (project.folder / "models/checkpoints" / name).read_bytes() for name in kept(project)}
+    was = yaml.safe_load((project.folder / "params.yaml").read_text())["train"]["lr_max"]
+    project.set(train__lr_max=0.002, **SHORT)
+    out = train(project).stdout
+    assert "models/checkpoints holds a run that had come to epoch 1, step " in out and "resumed" not in out
+    aside = next(name for name in folders(project) if name != "checkpoints")
+    assert aside.startswith("checkpoints.epoch_1.train.epoch_size_2.train.lr_max_") and "it is set aside" in out
+    assert f"train.lr_max {was}, train.warmup_epochs " in out.rsplit("with ")[-1]
+    assert {name: (project.folder / "models" / aside / name).read_bytes() for name in before} == before
+
+    project.set(train__lr_max=was, train__epoch_size=2, train__warmup_epochs=1.0)
+    project.run("bash", "-c", re.search("bring it back: `(.*)`", out)[1])
+    assert folders(project) == ["checkpoints"]
+    assert "resumed at epoch 1, step " in train(project).stdout
+
+
+def edit_code(project):
+    """A change that makes other weights, and one of words, which does not count."""
+    path = project.folder / "effnet/training/schedule.py"
+    text = path.read_text()
+    assert text.count("(1 + updates) / (10 + updates)") == 1
+    text = text.replace('"""Decay of the average weights', '"""The decay of the average weights')
+    path.write_text(text.replace("(1 + updates) / (10 + updates)", "(1 + updates) / (11 + updates)"))
+
+
+def test_under_other_code_a_run_goes_on_only_if_asked(finished, tmp_path):
+    project = prepared(finished, tmp_path / "project")
+    stopped(project)
+    path = project.folder / "effnet/training/schedule.py"
+    path.write_text(
+        path.read_text().replace('"""The learning rate', '"""What the learning rate is:\n\nthe learning rate', 1)
+    )
+    edit_code(project)
+    before = kept(project)
+    done = train(project, check=False)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "the code changed: ema_decay in effnet/training/schedule.py. CONTINUE=1" in done.stderr
+    assert kept(project) == before and folders(project) == ["checkpoints"]
+
+    out = train(project, env={"CONTINUE": "1"}).stdout
+    assert "going on with it under other code (ema_decay in effnet/training/schedule.py), as CONTINUE=1 asks" in out
+    (record,) = json.loads((project.folder / "metrics/provenance/train.json").read_text())["continued"]
+    assert record["epoch"] == 0 and record["step"] > 0
+    assert record["changed"] == ["ema_decay in effnet/training/schedule.py"]
+
+
+def test_anew_trains_from_the_beginning_and_ends_with_the_same_bytes(finished, tmp_path):
+    project = prepared(finished, tmp_path / "project")
+    for name in ("checkpoints", "effnet.ckpt"):
+        source, target = finished.folder / "models" / name, project.folder / "models" / name
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    model = project.folder / "models/effnet.ckpt"
+    first = model.read_bytes()
+    out = train(project).stdout
+    assert "a finished run of this recipe, data and code: taken up, nothing is trained" in out and "epoch 1" not in out
+    assert model.read_bytes() == first
+    model.unlink()
+    out = train(project, env={"ANEW": "1"}).stdout
+    assert "ANEW=1: it gives way" in out and "epoch 2: " in out and model.read_bytes() == first
+
+
+def test_one_training_at_a_time(finished, tmp_path):
     project = prepared(finished, tmp_path / "project", train__save_checkpoint_steps=3)
     process = start(project)
-    wait_for_checkpoints(project, process, 1)
-    process.terminate()
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 75 and "the state is saved" in out
-    newest = sorted((project.folder / "models/checkpoints").glob("step-*"))[-1]
-    newest.write_bytes(newest.read_bytes()[:1000])  # and the newest was damaged
-    out = project.run("python", "stages/train.py").stdout
-    assert f"{newest.name}: damaged" in out and "trying the one before" in out and "resumed" in out
-
-
-def test_a_changed_recipe_starts_anew_and_loses_nothing(finished, tmp_path):
-    project = prepared(finished, tmp_path / "project", train__epoch_size=1, train__warmup_epochs=0.0)
-    project.run("python", "stages/train.py")
-    project.set(train__lr_max=0.002)
-    out = project.run("python", "stages/train.py").stdout
-    assert "another recipe (train.lr_max)" in out and "training starts anew" in out
-    assert list((project.folder / "models/checkpoints.old-1").glob("step-*.ckpt"))
-
-
-def test_fewer_epochs_than_were_trained_are_refused(finished, tmp_path):
-    project = copy_project(tmp_path / "project")
-    for name in ("data/prepared", "models/checkpoints"):
-        shutil.copytree(finished.folder / name, project.folder / name)
-    project.set(train__epoch_size=1)
-    done = project.run("python", "stages/train.py", check=False)
-    assert (
-        done.returncode == 2
-        and "train.epoch_size: 1, but the run in models/checkpoints has finished epoch 2" in done.stderr
-    )
-    assert list((project.folder / "models/checkpoints").glob("step-*.ckpt"))
+    try:
+        wait_for_checkpoints(project, process, 1)
+        done = train(project, check=False)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1
+        assert f"another training is at work here: process {process.pid} on " in done.stderr
+    finally:
+        process.kill()
+        process.wait()
+    assert "resumed at epoch" in train(project).stdout  # a dead process holds nothing
 
 
 def test_two_processes_train_alike_and_a_dead_one_ends_the_job(finished, tmp_path):
-    project = prepared(
-        finished, tmp_path / "project", train__device_num=2, train__epoch_size=1, train__warmup_epochs=0.0
-    )
-    project.run("python", "stages/train.py")
+    project = prepared(finished, tmp_path / "project", train__device_num=2, **SHORT)
+    train(project)
     assert (project.folder / "models/effnet.ckpt").exists()
     process = start(project)  # finished: nothing left to do
     assert process.wait(120) == 0
