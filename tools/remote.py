@@ -4,9 +4,9 @@
     s3://bucket/path               Amazon's, or with --endpoint any S3 server
     ssh://user@host[:port]/path    with --key FILE another key than the agent's or ~/.ssh's
 
-The address goes to .dvc/config, which is committed, under the name of its kind: folder, s3 or ssh. That it is the default
-here, and secrets, go to .dvc/config.local, which git ignores: a password in
-the address, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the environment holds both.
+The address goes to .dvc/config, which is committed, under the name of its kind: folder, s3 or ssh. That it is the
+default here, and secrets, go to .dvc/config.local, which git ignores: a password in the address, and
+AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the environment holds both.
 """
 
 import argparse

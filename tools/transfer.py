@@ -1,9 +1,9 @@
 """Bring the data and models of this commit from the remotes, or send them to the default one:
 `python -m tools.transfer pull|push [FILE ...]`.
 
-What `dvc pull` and `dvc push` do, with their checks first and their errors in one sentence. `pull` asks each remote of the
-configuration, the default one first: a team's, and `shipped`, which comes with the repository and holds what `dvc repro`
-cannot make without training.
+What `dvc pull` and `dvc push` do, with their checks first and their errors in one sentence. `pull` asks each remote of
+the configuration, the default one first: a team's, and `shipped`, which comes with the repository and holds what
+`dvc repro` cannot make without training.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def pull(repo, outputs, files, force):
 
 
 def _fetch(repo, outputs):
-    """Bring what the cache lacks from whichever remote has it; returns what is to be said of those that do not answer."""
+    """Bring what the cache lacks from whichever remote has it; what is to be said of those that do not answer."""
     notes, default = [], repo.config["core"].get("remote")
     for name in sorted(repo.config["remote"], key=lambda name: (name != default, name)):
         lacking = [out for out in outputs if _missing(out)]
