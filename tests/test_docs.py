@@ -9,31 +9,16 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tools import recipe_page
 
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+FOLDERS = "effnet|stages|tools|tests|bench|docs|recipes|infer310|metrics|models|.ci|.github"
 ELSEWHERE = "needs "  # "(needs hardware)", "needs a server": what no test can run here
 # programs of the system, not of this project
-SYSTEM = {
-    "mkdir",
-    "cp",
-    "mv",
-    "cd",
-    "ls",
-    "for",
-    "git",
-    "source",
-    "$EDITOR",
-    "npu-smi",
-    "hccn_tool",
-    "export",
-    "sudo",
-    "cmake",
-    "unzip",
-    "tar",
-    "ctest",
-    "find",
-    "rm",
-}
+SYSTEM = set(
+    "$EDITOR cd cmake cp ctest export find for git hccn_tool ls mkdir mv npu-smi rm source sudo tar unzip".split()
+)
+PROGRAMS = {"pip", "pytest"}  # of the environment, also as `python -m`
 
 
 def commands(page):
@@ -44,6 +29,12 @@ def commands(page):
         for line in block.replace("\\\n", " ").splitlines():
             if line.strip() and ELSEWHERE not in line and not re.match(r"\s*(\./|\$\w+/|[a-z]+=)", line):
                 yield from re.split(r"\s+&&\s+", re.sub(r"\s+#.*", "", line).strip())
+
+
+def module(name):
+    """The file that `python -m NAME` runs."""
+    path = ROOT / name.replace(".", "/")
+    return path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 ALL = sorted({(page.relative_to(ROOT).as_posix(), command) for page in PAGES for command in commands(page) if command})
@@ -59,34 +50,32 @@ def test_commands_exist(page, command):
     if program == "make":
         makefile = (ROOT / "Makefile").read_text()
         for word in rest:
-            if "=" in word:
-                assert f"$({word.split('=')[0]})" in makefile or f"ifdef {word.split('=')[0]}" in makefile, (
-                    f"no variable {word}"
-                )
+            name = word.split("=")[0]
+            if "=" in word:  # read by the Makefile, or handed on to what it runs and named in `make help`
+                assert re.search(rf"\$\({name}\)|ifdef {name}|##.*\b{name}=", makefile), f"no variable {name}"
             else:
-                assert re.search(rf"^([\w-]+ )*{word}( [\w-]+)*:", makefile, re.M), f"no target {word}"
-    elif program in ("python", "python3") and rest[0] != "-m":
-        text = (ROOT / rest[0]).read_text()
-        assert all(f'"{option}"' in text or option in text for option in options), f"{rest[0]} has no {options}"
+                assert re.search(rf"^([\w-]+ )*{name}( [\w-]+)*:", makefile, re.M), f"no target {name}"
     elif program in ("python", "python3"):
-        assert (
-            rest[1] in ("pytest", "pip")
-            or (ROOT / (rest[1].replace(".", "/") + ".py")).exists()
-            or (ROOT / rest[1].replace(".", "/")).is_dir()
-        )
+        assert rest[0] == "-m", f"{command}: programs of this project are modules"
+        if rest[1] in PROGRAMS:
+            assert all((ROOT / word).exists() for word in rest[2:] if "/" in word), command
+        else:
+            text = module(rest[1]).read_text()
+            assert all(f'"{option}"' in text for option in options), f"{rest[1]} has no {options}"
     elif program == "effnet":
-        text = subprocess.run(
-            [sys.executable, "-m", "effnet", rest[0], "--help"], cwd=ROOT, capture_output=True, text=True
-        ).stdout
-        assert "usage" in text and all(option in text for option in options)
+        assert_options(options, "effnet", rest[0])
     elif program == "dvc":
-        text = subprocess.run([sys.executable, "-m", "dvc", *rest[: 2 if rest[0] in ("metrics", "params", "plots", "exp", "queue") else 1], "--help"],
-                              capture_output=True, text=True).stdout  # fmt: skip
-        assert "usage" in text and all(option in text for option in options)
+        assert_options(options, "dvc", *rest[: 2 if rest[0] in ("metrics", "params", "plots", "exp", "queue") else 1])
     elif "/" in program:
         assert (ROOT / program).exists() or program.startswith(("build", "models/")), f"no file {program}"
     else:
-        assert program in SYSTEM | {"pip"}, f"what is {program}?"
+        assert program in SYSTEM | PROGRAMS, f"what is {program}?"
+
+
+def assert_options(options, *command):
+    command = [sys.executable, "-m", *command, "--help"]
+    text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+    assert "usage" in text and all(option in text for option in options)
 
 
 @pytest.fixture
@@ -115,7 +104,7 @@ def test_the_page_of_remotes_does_what_it_says(reader, tmp_path):
     reader.run("git", "branch", "other")
     said, here = {}, reader
     for command in commands(ROOT / "docs/remotes.md"):
-        if "/mnt/nas" in command:  # tests/test_remotes.py has folders and servers
+        if "/mnt/nas" in command:  # tests/tools/test_remotes.py has folders and servers
             continue
         if command == "make pull":  # "In another clone"
             here = furnished(reader.clone(tmp_path / "b"))
@@ -130,18 +119,27 @@ def test_the_page_of_remotes_does_what_it_says(reader, tmp_path):
 
 
 # of the other pages, what takes seconds where the pipeline has run
-SECONDS = [
-    "make repro", "make export", "make onnx-eval infer310", "make train-ascend8 DRY_RUN=1", "effnet info efficientnet_b2", "make use RECIPE=smoke",
-    "dvc metrics diff", ".venv/bin/effnet predict new.jpg --model models/effnet.onnx",
-]  # fmt: skip
+PREDICT = ".venv/bin/effnet predict new.jpg --model models/effnet.onnx"
+DRY_RUN = "make train-ascend8 DRY_RUN=1"
+SECONDS = ["make repro", "make export", "make onnx-eval infer310", "dvc metrics diff", "make use RECIPE=smoke"]
+SECONDS += ["effnet info efficientnet_b2", DRY_RUN, PREDICT]
 
 
 def test_quick_commands_run(reader):
     assert set(SECONDS) <= {command for _, command in ALL}
     follow(reader, 'python -c \'from PIL import Image; Image.new("RGB", (60, 40)).save("new.jpg")\'')
     said = {command: follow(reader, command) for command in SECONDS}
-    assert "--worker_num=8" in said["make train-ascend8 DRY_RUN=1"] and said[SECONDS[-1]].startswith("new.jpg: ")
+    assert "--worker_num=8" in said[DRY_RUN] and said[PREDICT].startswith("new.jpg: ")
     assert not [command for command in SECONDS if reader.ran(said[command])]  # nothing was out of date
+
+
+def test_a_training_from_the_beginning(reader):
+    model = reader.folder / "models/effnet.ckpt"
+    before = model.read_bytes()
+    said = follow(reader, "make repro ANEW=1")
+    assert "make repro ANEW=1" in {command for _, command in ALL}
+    assert reader.ran(said) == ["train"] and "ANEW=1: it gives way" in said  # what comes after finds the same bytes
+    assert model.read_bytes() == before
 
 
 def test_every_fifth_picture_is_set_aside(tmp_path):
@@ -152,12 +150,10 @@ def test_every_fifth_picture_is_set_aside(tmp_path):
         path.write_text(name)
     block = next(b for b in re.findall(r"```sh\n(.*?)```", (ROOT / "docs/own-data.md").read_text(), re.S) if "awk" in b)
     subprocess.run(["bash", "-euc", block], cwd=tmp_path, check=True)
-    found = {split: {str(p.relative_to(tmp_path / "data/pictures" / split)) for p in (tmp_path / "data/pictures" / split).rglob("*.jpg")}
-             for split in ("train", "val")}  # fmt: skip
-    assert (
-        found["val"] == {"a cat/5 of nine.jpg", "dog/1 of nine.jpg", "dog/6 of nine.jpg"}
-        and found["train"] == set(names) - found["val"]
-    )
+    folders = {split: tmp_path / "data/pictures" / split for split in ("train", "val")}
+    found = {split: {str(p.relative_to(f)) for p in f.rglob("*.jpg")} for split, f in folders.items()}
+    assert found["val"] == {"a cat/5 of nine.jpg", "dog/1 of nine.jpg", "dog/6 of nine.jpg"}
+    assert found["train"] == set(names) - found["val"]
 
 
 def test_workflows_do_what_ci_run_does():
@@ -176,20 +172,32 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), f"{page.name}: no {target}"
 
 
+MADE = re.compile(r"(models|metrics)/")  # what the pipeline makes is not here in a fresh clone
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_files_that_are_named_exist(page):
-    for name in re.findall(r"`((?:effnet|stages|tests|bench|workflow|docs|recipes)/[\w./-]+)`", page.read_text()):
-        assert (ROOT / name).exists(), f"{page.name} names {name}"
+def test_files_and_modules_that_are_named_exist(page):
+    text = page.read_text()
+    for name in re.findall(rf"`((?:{FOLDERS})/[\w./-]+)`", text):
+        assert (ROOT / name).exists() or MADE.match(name), f"{page.name} names {name}"
+    for name in re.findall(r"python -m ((?:effnet|stages|tools|tests|bench)[\w.]*)", text):
+        assert module(name).exists() or name.endswith(".NAME"), f"{page.name} names {name}"
+
+
+@pytest.mark.parametrize("path", ["Makefile", "setup.sh", "dvc.yaml", ".ci/run", "bench/gpu.sh"])
+def test_modules_that_are_run_exist(path):
+    for name in re.findall(r"-m ((?:effnet|stages|tools|tests|bench)[\w.]*)", (ROOT / path).read_text()):
+        assert module(name).exists(), f"{path} runs {name}"
 
 
 def test_every_page_is_in_the_readme():
     readme = (ROOT / "README.md").read_text()
-    missing = [page.name for page in PAGES if page.name != "README.md" and f"docs/{page.name}" not in readme]
-    assert not missing
+    assert not [page.name for page in PAGES if page.parent.name == "docs" and f"docs/{page.name}" not in readme]
+
+
+def test_docs_hold_pages_only():
+    assert {path.suffix for path in (ROOT / "docs").iterdir()} == {".md"}
 
 
 def test_the_page_of_parameters_is_the_schema():
-    sys.path.insert(0, str(ROOT / "docs"))
-    import recipe as generator
-
-    assert generator.PAGE.read_text() == generator.page(), "run `python docs/recipe.py`"
+    assert recipe_page.PAGE.read_text() == recipe_page.page(), "run `python -m tools.recipe_page`"

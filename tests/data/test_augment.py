@@ -83,12 +83,13 @@ def test_policy_is_the_papers():
     """Table 9 of arXiv 1805.09501: operation, probability, magnitude (the magnitude of Equalize, AutoContrast and
     Invert means nothing).
     """
-    table = """Posterize .4 8 Rotate .6 9|Solarize .6 5 AutoContrast .6|Equalize .8 Equalize .6|Posterize .6 7 Posterize .6 6
-        Equalize .4 Solarize .2 4|Equalize .4 Rotate .8 8|Solarize .6 3 Equalize .6|Posterize .8 5 Equalize 1|Rotate .2 3 Solarize .6 8
-        Equalize .6 Posterize .4 6|Rotate .8 8 Color .4 0|Rotate .4 9 Equalize .6|Equalize 0 Equalize .8|Invert .6 Equalize 1
-        Color .6 4 Contrast 1 8|Rotate .8 8 Color 1 2|Color .8 8 Solarize .8 7|Sharpness .4 7 Invert .6|ShearX .6 5 Equalize 1
-        Color .4 0 Equalize .6|Equalize .4 Solarize .2 4|Solarize .6 5 AutoContrast .6|Invert .6 Equalize 1|Color .6 4 Contrast 1 8
-        Equalize .8 Equalize .6"""
+    table = """Posterize .4 8 Rotate .6 9|Solarize .6 5 AutoContrast .6|Equalize .8 Equalize .6
+        Posterize .6 7 Posterize .6 6|Equalize .4 Solarize .2 4|Equalize .4 Rotate .8 8
+        Solarize .6 3 Equalize .6|Posterize .8 5 Equalize 1|Rotate .2 3 Solarize .6 8
+        Equalize .6 Posterize .4 6|Rotate .8 8 Color .4 0|Rotate .4 9 Equalize .6|Equalize 0 Equalize .8
+        Invert .6 Equalize 1|Color .6 4 Contrast 1 8|Rotate .8 8 Color 1 2|Color .8 8 Solarize .8 7
+        Sharpness .4 7 Invert .6|ShearX .6 5 Equalize 1|Color .4 0 Equalize .6|Equalize .4 Solarize .2 4
+        Solarize .6 5 AutoContrast .6|Invert .6 Equalize 1|Color .6 4 Contrast 1 8|Equalize .8 Equalize .6"""
     rows = [row.split() for line in table.splitlines() for row in line.split("|")]
     assert len(rows) == len(augment.IMAGENET) == 25
     for row, step in zip(rows, augment.IMAGENET, strict=True):

@@ -18,8 +18,8 @@ from tests.native.test_native import resize, rgb
 from tests.pictures import jpeg, odd
 
 PLAIN = {
-    "crop_scale": (1, 1), "crop_ratio": (1, 1), "interpolation": "bilinear", "hflip": 0, "auto_augment": "", "color_jitter": (0, 0, 0),
-    "random_erasing": 0, "mixup": 0, "cutmix": 0, "mean": (127.5,) * 3, "std": (127.5,) * 3,
+    "crop_scale": (1, 1), "crop_ratio": (1, 1), "interpolation": "bilinear", "hflip": 0, "auto_augment": "",
+    "color_jitter": (0, 0, 0), "random_erasing": 0, "mixup": 0, "cutmix": 0, "mean": (127.5,) * 3, "std": (127.5,) * 3,
 }  # fmt: skip
 CROP = {"crop_scale": (0.08, 1), "crop_ratio": (3 / 4, 4 / 3), "hflip": 0.5}
 EVERYTHING = CROP | {"auto_augment": "imagenet", "color_jitter": (0.4, 0.4, 0.4), "random_erasing": 0.5}

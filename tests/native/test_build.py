@@ -1,4 +1,4 @@
-"""effnet/native/build.py: compiled once, again for whatever decides the library, and one sentence where it cannot be."""
+"""effnet/native/build.py: compiled once, again for whatever decides the library, one sentence where it cannot be."""
 
 import ctypes
 import os

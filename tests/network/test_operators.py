@@ -1,5 +1,5 @@
-"""effnet/network/operators: values and gradients against PyTorch in float64, the same bytes on any number of threads and
-processors.
+"""effnet/network/operators: values and gradients against PyTorch in float64; the same bytes on any processor and number
+of threads.
 """
 
 import ctypes
@@ -20,8 +20,10 @@ from tests.conftest import ROOT
 device.start("CPU")
 pytestmark = pytest.mark.skipif(not operators.usable(), reason="the operators are for x86-64")
 # (kernel, stride, height, padding): odd and even sizes, kernels larger than the picture, several vectors to a row
-SIZES = [(3, 1, 8, "same"), (5, 1, 33, "same"), (5, 1, 1, "same"), (3, 2, 9, "same"), (5, 2, 8, "same"), (5, 2, 2, "same"), (3, 2, 1, "same"),
-         (3, 2, 130, "same"), (3, 1, 9, "symmetric"), (3, 2, 16, "symmetric"), (5, 2, 9, "symmetric")]  # fmt: skip
+SIZES = [
+    (3, 1, 8, "same"), (5, 1, 33, "same"), (5, 1, 1, "same"), (3, 2, 9, "same"), (5, 2, 8, "same"), (5, 2, 2, "same"),
+    (3, 2, 1, "same"), (3, 2, 130, "same"), (3, 1, 9, "symmetric"), (3, 2, 16, "symmetric"), (5, 2, 9, "symmetric"),
+]  # fmt: skip
 
 
 def numbers(seed, *shape):

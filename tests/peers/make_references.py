@@ -1,4 +1,4 @@
-"""Writes tests/network/references.npz: logits of other libraries' networks on weights that NumPy makes again from a seed.
+"""Writes tests/network/references.npz: logits of other libraries' networks, on weights that NumPy makes from a seed.
 
     python -m tests.peers.make_references      needs torch, efficientnet_pytorch, torchvision, timm
 

@@ -64,18 +64,6 @@ def test_only_what_an_edit_concerns_is_out_of_date(finished, key, value, stages)
     assert sorted(finished.ran(out)) == sorted(stages.split())
 
 
-def test_an_edited_evaluation_evaluates_again_and_trains_nothing(committed):
-    model = (committed.folder / "models/effnet.ckpt").read_bytes()
-    before = read(committed, "evaluate")
-    committed.set(evaluate__resize=48)
-    ran = committed.ran(committed.run("dvc", "repro").stdout)
-    assert "evaluate" in ran and not {"prepare", "train"} & set(ran)
-    assert (committed.folder / "models/effnet.ckpt").read_bytes() == model
-    after, onnx = read(committed, "evaluate"), read(committed, "onnx_eval")
-    assert after["loss"] != before["loss"]
-    assert abs(after["loss"] - onnx["loss"]) < 1e-4 and abs(after["loss"] - read(committed, "infer310")["loss"]) < 1e-4
-
-
 def test_onnx_eval_does_not_import_mindspore(finished):
     code = "import sys, stages.onnx_eval, stages.parity; sys.exit('mindspore' in sys.modules)"
     finished.run("python", "-c", code)

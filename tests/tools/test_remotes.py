@@ -212,10 +212,9 @@ def test_locks_of_the_living_and_the_dead(committed, tmp_path):
     remote(committed, tmp_path / "store")
     rwlock = committed.folder / ".dvc/tmp/rwlock"
     rwlock.parent.mkdir(exist_ok=True)
-    holder = subprocess.Popen(
-        [sys.executable, "-c", "from dvc.repo import Repo\nimport time\nwith Repo().lock: print('held', flush=True); time.sleep(60)"],
-        cwd=committed.folder, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    code = "from dvc.repo import Repo\nimport time\nwith Repo().lock: print('held', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", code]
+    holder = subprocess.Popen(command, cwd=committed.folder, stdout=subprocess.PIPE, text=True)
     try:
         holder.stdout.readline()
         assert "another DVC command is at work" in refused(push(committed, check=False))

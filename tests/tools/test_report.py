@@ -18,7 +18,7 @@ for (const width of [390, 1280]) {
     const page = frame.contentDocument;
     results[width] = {
       scroll: page.documentElement.scrollWidth,
-      drawn: [...page.querySelectorAll('svg, img')].map(e => [e.getBoundingClientRect().width, e.getBoundingClientRect().height]),
+      drawn: [...page.querySelectorAll('svg, img')].map(e => e.getBoundingClientRect()).map(r => [r.width, r.height]),
       images: [...page.images].map(i => i.naturalWidth),
       marks: [...page.querySelectorAll('svg')].map(e => e.querySelectorAll('path, use, image').length),
     };

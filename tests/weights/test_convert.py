@@ -46,11 +46,17 @@ def test_a_name_of_each_library_spelled_out():
         style: theirs("efficientnet_b2", style) for style in ("efficientnet_pytorch", "torchvision", "timm", "keras")
     }
     assert [n["blocks.4.depthwise.conv.weight"] for n in names.values()] == [
-        "_blocks.4._depthwise_conv.weight", "features.2.2.block.1.0.weight", "blocks.1.2.conv_dw.weight", "block2c_dwconv/kernel",
-    ]  # fmt: skip
+        "_blocks.4._depthwise_conv.weight",
+        "features.2.2.block.1.0.weight",
+        "blocks.1.2.conv_dw.weight",
+        "block2c_dwconv/kernel",
+    ]
     assert [n["blocks.0.project.bn.gamma"] for n in names.values()] == [
-        "_blocks.0._bn2.weight", "features.1.0.block.2.1.weight", "blocks.0.0.bn2.weight", "block1a_project_bn/gamma",
-    ]  # fmt: skip
+        "_blocks.0._bn2.weight",
+        "features.1.0.block.2.1.weight",
+        "blocks.0.0.bn2.weight",
+        "block1a_project_bn/gamma",
+    ]
 
 
 def test_data_parallel_and_keras_2_names():
@@ -70,8 +76,8 @@ def test_missing_unexpected_and_misshapen_tensors_are_listed():
     with pytest.raises(InputError) as error:
         convert(state, B0, 10)
     assert str(error.value) == (
-        "not the weights of efficientnet_b0: 4 missing (_bn0.weight, _bn0.bias, _bn1.weight, ...); 1 unexpected (_extra.weight); "
-        "1 misshapen (_conv_head.weight (1280, 320, 3, 3))"
+        "not the weights of efficientnet_b0: 4 missing (_bn0.weight, _bn0.bias, _bn1.weight, ...); "
+        "1 unexpected (_extra.weight); 1 misshapen (_conv_head.weight (1280, 320, 3, 3))"
     )
 
 

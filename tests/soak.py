@@ -1,6 +1,6 @@
 """A training run that is killed with SIGKILL at ten random moments ends with the bytes of one that never stopped.
 
-    python -m tests.pipeline.soak FOLDER [--kills 10] [--recipe digits] [--seed 0]      FOLDER: a new one; some 20
+    python -m tests.soak FOLDER [--kills 10] [--recipe digits] [--seed 0]      FOLDER: a new one; some 20
     minutes with digits on 2 cores
 
 Prints when each kill came and what was resumed, then compares models/effnet.ckpt and metrics/evaluate.json. Exit code 1
