@@ -11,7 +11,9 @@ C_FILES := git ls-files -z '*.c' '*.h' '*.cc' | xargs -0
   pretrained eval export air onnx-eval infer310 parity bench results metrics compare remote push pull models report verify reproduce clean
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^## / {print "\n" substr($$0, 4)} /^[a-z0-9 -]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## set up
 
 setup: $(if $(DEVICE),,.venv/installed)  ## check system packages, make .venv, install the locked dependencies; DEVICE=gpu or ascend: for those
 	$(if $(DEVICE),@./setup.sh "$(DEVICE)")
@@ -22,33 +24,18 @@ setup: $(if $(DEVICE),,.venv/installed)  ## check system packages, make .venv, i
 doctor: .venv/installed  ## for CPU, GPU and Ascend: what is there, what is missing, the command that mends it; DEVICE=gpu: that one only
 	@python -m tools.doctor $(if $(DEVICE),"$(DEVICE)")
 
+## run
+
 demo: setup  ## the whole pipeline on the embedded digits, under 10 minutes on 2 cores
 	@python -m tools.use digits
 	@$(MAKE) -s repro
 
-test: setup  ## all tests that need nothing but this repository; ARGS=tests/data: what pytest is told
-	@$(PYTEST) -m "not peers" $(ARGS)
-
-test-peers: setup  ## live comparisons with torch (which is gigabytes where only its CUDA build is to be had)
-	@python -m pip install -q -r requirements-peers.txt
-	@$(PYTEST) -m peers $(ARGS)
-
-lint: setup  ## layout and the usual slips, in Python, C and C++
-	@ruff check
-	@ruff format --check
-	@$(C_FILES) clang-format --dry-run -Werror
-
-format: setup  ## mend the layout that `make lint` objects to
-	@ruff check --quiet --fix --exit-zero
-	@ruff format
-	@$(C_FILES) clang-format -i
-
 use: setup  ## put recipes/RECIPE.yaml in force as params.yaml; FORCE=1 overwrites unsaved edits
 	@python -m tools.use "$(RECIPE)" $(if $(FORCE),--force)
 
-repro: setup  ## run whatever the last edits made out of date, show the metrics; ANEW=1: train from the beginning, CONTINUE=1: go on under changed code
+repro: setup  ## run whatever the last edits made out of date, say what came of it; ANEW=1: train from the beginning, CONTINUE=1: go on under changed code
 	@$(ANEW_FIRST)
-	@dvc repro && dvc metrics show
+	@dvc repro && python -m tools.summary
 
 train-cpu: setup  ## train with the recipe in force; ANEW=1, CONTINUE=1 as for repro
 	@$(ANEW_FIRST)
@@ -85,26 +72,10 @@ infer310: setup  ## evaluate with the C++ application for Ascend 310, on the CPU
 parity: setup  ## MindSpore, ONNX Runtime and C++ on the same pictures: do they answer alike?
 	dvc repro parity
 
-bench: setup  ## every benchmark in bench/ (needs `make test-peers` once), and the table in docs/performance.md; ONLY="onnx loader": these
-	@python -m bench.run $(foreach name,$(ONLY),"$(name)")
-
-results: setup  ## write the README's table of results from metrics/
-	@python -m tools.results_table
+## look
 
 metrics: setup  ## what the last run measured
 	@dvc metrics show
-
-compare: setup  ## A=main B=other: is one model better, or is it noise? B is the working tree if not given
-	@python -m tools.compare "$(A)" "$(B)"
-
-remote: setup  ## name the remote: URL=folder, s3://bucket/path (ENDPOINT=...) or ssh://user@host/path (KEY=...)
-	@python -m tools.remote $(if $(URL),"$(URL)") $(if $(ENDPOINT),--endpoint "$(ENDPOINT)") $(if $(KEY),--key "$(KEY)")
-
-push: setup  ## send this commit's data and models to the remote; FILES=... only some
-	@python -m tools.transfer $@ $(foreach file,$(FILES),"$(file)") $(if $(FORCE),--force)
-
-pull: setup  ## bring this commit's data and models from the remote; FILES=models/effnet.ckpt only that
-	@python -m tools.transfer $@ $(foreach file,$(FILES),"$(file)") $(if $(FORCE),--force)
 
 models: setup  ## what each model is: recipe, data, accuracy, licence, and whether it is here
 	@python -m tools.models
@@ -112,11 +83,50 @@ models: setup  ## what each model is: recipe, data, accuracy, licence, and wheth
 report: setup  ## reports/report.html, one page that opens offline, and reports/model-card.md
 	@python -m tools.report
 
+compare: setup  ## A=main B=other: is one model better, or is it noise? B is the working tree if not given
+	@python -m tools.compare "$(A)" "$(B)"
+
 verify: setup  ## evaluate the versioned model again and compare with the committed metrics
 	@python -m tools.verify
 
 reproduce: setup  ## make everything from raw data in a temporary clone and compare
 	@python -m tools.reproduce
 
-clean:  ## remove what was made in the workspace, unfinished trainings too; DVC's cache and the environment stay
-	rm -rf build data/prepared data/prepared.part data/prepared.old metrics models reports tmp
+## share
+
+remote: setup  ## name your team's remote: URL=folder, s3://bucket/path (ENDPOINT=...) or ssh://user@host/path (KEY=...)
+	@python -m tools.remote $(if $(URL),"$(URL)") $(if $(ENDPOINT),--endpoint "$(ENDPOINT)") $(if $(KEY),--key "$(KEY)")
+
+push: setup  ## send this commit's data and models to your team's remote; FILES=... only some
+	@python -m tools.transfer $@ $(foreach file,$(FILES),"$(file)") $(if $(FORCE),--force)
+
+pull: setup  ## bring this commit's data and models from every remote, the one in this repository included; FILES=models/effnet.ckpt only that
+	@python -m tools.transfer $@ $(foreach file,$(FILES),"$(file)") $(if $(FORCE),--force)
+
+## develop
+
+test: setup  ## all tests that need nothing but this repository; ARGS=tests/data: what pytest is told
+	@$(PYTEST) -m "not peers" $(ARGS)
+
+test-peers: setup  ## live comparisons with torch (which is gigabytes where only its CUDA build is to be had)
+	@python -m pip install -q -r requirements-peers.txt
+	@$(PYTEST) -m peers $(ARGS)
+
+lint: setup  ## layout and the usual slips, in Python, C and C++
+	@ruff check
+	@ruff format --check
+	@$(C_FILES) clang-format --dry-run -Werror
+
+format: setup  ## mend the layout that `make lint` objects to
+	@ruff check --quiet --fix --exit-zero
+	@ruff format
+	@$(C_FILES) clang-format -i
+
+bench: setup  ## every benchmark in bench/ (needs `make test-peers` once), and the table in docs/performance.md; ONLY="onnx loader": these
+	@python -m bench.run $(foreach name,$(ONLY),"$(name)")
+
+results: setup  ## write the README's table of results from metrics/
+	@python -m tools.results_table
+
+clean:  ## remove what was made in the workspace, unfinished trainings too; `make pull` brings back what is in DVC's cache or a remote
+	rm -rf build data/prepared data/prepared.part data/prepared.old metrics/clock metrics/evaluate metrics/logits metrics/quantized models reports tmp

@@ -64,6 +64,15 @@ else
   pip install -r requirements.lock
 fi
 PYTHONWARNINGS=ignore pip install --no-deps --no-build-isolation -e .  # setuptools warns of every editable install
+# what this Python starts finds it as `python`, though nobody activated the environment: `.venv/bin/dvc repro` runs
+# `python -m stages.NAME`
+.venv/bin/python - <<'EOF'
+import pathlib, sysconfig
+pathlib.Path(sysconfig.get_path("purelib"), "effnet_path.pth").write_text(
+    'import os, sys; p = os.environ.get("PATH", os.defpath).split(os.pathsep); b = os.path.join(sys.prefix, "bin"); '
+    'p[0] == b or os.environ.update(PATH=os.pathsep.join([b, *p]))\n'
+)
+EOF
 
 # NVIDIA's wheels for two CUDA majors overwrite each other's files, so each has a folder of its own, from which
 # effnet/devices/cuda.py loads

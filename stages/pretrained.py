@@ -8,9 +8,9 @@ Names are the rows of effnet/weights/table.yaml. model.pretrained may also be th
 """
 
 import argparse
-from pathlib import Path
 
 from effnet import errors, recipe
+from effnet.files import whole
 from effnet.network import checkpoint
 from effnet.weights import pretrained
 
@@ -25,9 +25,11 @@ def main():
     if args.name:
         return write(f"models/pretrained/{args.name}.ckpt", *pretrained.load(args.name, CACHE, args.file))
     name = recipe.load().model.pretrained
-    Path("models/start").mkdir(parents=True, exist_ok=True)  # DVC expects it, with or without weights
     if not name:
-        print("model.pretrained is empty: training starts from random weights")
+        note = "model.pretrained is empty: training starts from random weights"
+        with whole("models/start/README", "w") as file:  # DVC expects something in the folder
+            file.write(f"{note}\n")
+        print(note)
         return 0
     return write(
         "models/start/start.ckpt",

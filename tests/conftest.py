@@ -18,7 +18,7 @@ from effnet.runtimes import infer310
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("EFFNET_SHARED", ROOT.parent / "shared" / "data"))
-RESULTS = ("dvc.lock", "metrics/")  # of the run that is committed
+RESULTS = ("dvc.lock", "metrics/", ".dvc/shipped/")  # of the run that is committed
 
 
 class Project:

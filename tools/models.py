@@ -26,14 +26,14 @@ def main():
     artifacts = yaml.safe_load(Path("dvc.yaml").read_text())["artifacts"]
     params = recipe.load()
     with opened() as repo:
-        outputs, remote = {str(out): out for out in repo.index.outs}, _remote(repo)
+        outputs, remotes = {str(out): out for out in repo.index.outs}, _remotes(repo)
         for name, artifact in artifacts.items():
             path = artifact["path"]
             print(f"{name}: {path} ({artifact['type']}) - {artifact['desc']}")
             print(f"  {_accuracy(repo, outputs[path])}")
             print(f"  {_origin(path, params)}")
             print(f"  licence {_licence(params.model.pretrained)}")
-            print(f"  {_places(outputs[path], remote)}")
+            print(f"  {_places(outputs[path], remotes)}")
     for path in sorted(Path("models/pretrained").glob("*.ckpt")):
         _, meta = checkpoint.load(path)
         print(f"{path.stem}: {path} (pretrained, not versioned) - {meta['variant']} from {meta['source']}")
@@ -79,7 +79,7 @@ def _licence(start):
     return f"that of {start}, from which it was fine-tuned here"
 
 
-def _places(output, remote):
+def _places(output, remotes):
     if not output.hash_info:
         return "never made: `make repro` makes it"
     if not output.exists:
@@ -87,25 +87,30 @@ def _places(output, remote):
     else:
         here = "in the workspace, but not as dvc.lock records it" if output.changed_checksum() else "in the workspace"
     cached = output.cache.exists(output.hash_info.value)
-    places = [here, "in the cache" if cached else "not in the cache", remote(output)]
+    places = [here, "in the cache" if cached else "not in the cache", _sent(output, remotes)]
     return ", ".join(places) + ("" if cached else ": `make pull` brings it, `make repro` makes it")
 
 
-def _remote(repo):
-    """A function that says of an output whether the remote has it. A remote that does not answer is asked once only."""
-    name = repo.config["core"].get("remote")
-    if not name:
-        return lambda output: "no remote is set"
-    try:
-        store = repo.cloud.get_remote_odb(name)
-        store.fs.exists(store.path)
-    except Exception as error:
-        said = sentence(error, repo.config["remote"].get(name, {}).get("url"))
-        if said is None:
-            raise
-        print(f"note: {said}")
-        return lambda output: "remote not reached"
-    return lambda output: "in the remote" if store.exists(output.hash_info.value) else "not in the remote"
+def _sent(output, remotes):
+    names = [name for name, store in remotes.items() if store.exists(output.hash_info.value)]
+    return f"in remote {', '.join(names)}" if names else "in no remote"
+
+
+def _remotes(repo):
+    """`{name: object store}` of the remotes that answer; each is tried once, and what is wrong with it said."""
+    stores = {}
+    for name, options in repo.config["remote"].items():
+        try:
+            store = repo.cloud.get_remote_odb(name)
+            store.fs.exists(store.path)
+        except Exception as error:
+            said = sentence(error, options["url"])
+            if said is None:
+                raise
+            print(f"note: {said}")
+        else:
+            stores[name] = store
+    return stores
 
 
 def _json(path):

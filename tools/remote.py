@@ -5,8 +5,8 @@
     ssh://user@host[:port]/path    with --key FILE another key than the agent's or ~/.ssh's
 
 The address goes to .dvc/config, which is committed, under the name of its kind: folder, s3 or ssh. That it is the
-default here, and secrets, go to .dvc/config.local, which git ignores: a password in the address, and
-AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the environment holds both.
+default here, and secrets with the address that they are for, go to .dvc/config.local, which git ignores: a password in
+the address, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the environment holds both.
 """
 
 import argparse
@@ -33,15 +33,16 @@ def main():
     parser.add_argument("--key", default="", help="SSH private key file")
     args = parser.parse_args()
     public, secret = options(args.url, args.endpoint, args.key, os.environ)
-    name = urlsplit(args.url).scheme or "folder"  # one name a kind, so that no kind is given another's keys
+    scheme = urlsplit(args.url).scheme
+    name = scheme if scheme in ("s3", "ssh") else "folder"  # one a kind, so that no kind is given another's keys
     with opened() as repo:
         with repo.config.edit("repo") as config:
             config["remote"][name] = public
         with repo.config.edit("local") as config:
             config["core"]["remote"] = name
             config["remote"].pop(name, None)  # the secrets of the remote before
-            if secret:  # an empty entry would keep DVC from opening a branch that has no remote
-                config["remote"][name] = secret
+            if secret:  # with their address: a branch may name another, or none, and DVC opens no remote without
+                config["remote"][name] = public | secret
         os.chmod(repo.config.files["local"], 0o600)
     print(f"remote {name}: {public['url']}")
     if secret:

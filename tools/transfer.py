@@ -28,7 +28,7 @@ def main():
     )
     args = parser.parse_args()
     with opened() as repo:
-        outputs = [out for out in repo.index.targets_view(args.files or None).outs if out.use_cache]
+        outputs = sorted((out for out in repo.index.targets_view(args.files or None).outs if out.use_cache), key=str)
         (pull if args.direction == "pull" else push)(repo, outputs, args.files, args.force)
     return 0
 
@@ -42,7 +42,8 @@ def pull(repo, outputs, files, force):
     needed = [out for out in absent if files or out.stage.addressing in MADE_BY_HAND]
     if needed:
         raise InputError(
-            f"in no remote: {_named(needed)}; run `make push` where they were made, or `dvc repro` makes them anew"
+            f"in no remote, or damaged there: {_named(needed)}; "
+            "run `make push` where they were made, or `dvc repro` makes them anew"
         )
     here = [out for out in outputs if out not in absent]
     changed = _changed(here)
@@ -104,7 +105,7 @@ def push(repo, outputs, files, force):
             f"not here to be sent: {_named(absent)}; `dvc repro` makes them, `make pull` brings what the remotes have"
         )
     name = repo.config["core"].get("remote")
-    if name in (None, SHIPPED):
+    if name == SHIPPED or name not in repo.config["remote"]:  # a branch may not have the one that is the default here
         raise InputError(NO_REMOTE)
     store = repo.cloud.get_remote_odb(name)
     store.fs.exists(store.path)  # one request that fails clearly where the transfer's own many would not
