@@ -28,6 +28,8 @@ NO_BYTE = {
     "effnet/recipe.py": "the schema counts by its values, which are the stages' params",
 }
 PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}  # by the name they are imported by
+# Kept where it was made, and no dependency: it comes with a stage's metrics file, which is one.
+LOCAL = ("build/", "metrics/clock/", "metrics/logits/", "models/checkpoints")
 SAME_BYTES = {  # (stage, package) whose version decides nothing there
     ("prepare", "numpy"): ".npy version 1.0 is what it is",
     ("prepare", "scipy"): "it only reads the devkit's meta.mat",
@@ -86,6 +88,11 @@ def recorded(tmp_path_factory):
     return found, project
 
 
+def outputs_of(stage):
+    outputs = [out for kind in ("outs", "metrics", "plots") for out in GRAPH[stage].get(kind, [])]
+    return [next(iter(out)) if isinstance(out, dict) else out for out in outputs]
+
+
 def covers(dependency, path):
     return path == dependency or path.startswith(f"{dependency}/")
 
@@ -100,20 +107,16 @@ def compiled(project):
 @pytest.mark.parametrize("stage", GRAPH)
 def test_dependencies_are_what_the_stage_reads(stage, recorded):
     records, project = recorded
-    outputs = [
-        next(iter(out)) if isinstance(out, dict) else out
-        for kind in ("outs", "metrics", "plots")
-        for out in GRAPH[stage].get(kind, [])
-    ]
+    outputs = outputs_of(stage)
     read = {
         path
         for path in records[stage]["files"]
-        if (project.folder / path).is_file()
-        and not path.startswith(("tests/", ".", "build/", "models/checkpoints.lock"))
+        if (project.folder / path).is_file() and not path.startswith(("tests/", ".", *LOCAL))
     }
-    read |= closure(stage)[0] | (compiled(project) if stage == "build310" else set())
+    read |= closure(stage)[0] | (compiled(project) if stage == "infer310" else set())
     read -= {*NO_BYTE, "params.yaml"}
     dependencies = GRAPH[stage]["deps"]
+    assert not [path for path in [*dependencies, *outputs] if path.startswith(LOCAL)]
     missing = [path for path in sorted(read) if not any(covers(d, path) for d in [*dependencies, *outputs])]
     assert not missing, f"{stage} reads what dvc.yaml does not name"
     script = (ROOT / f"stages/{stage}.py").read_text()  # ONNX Runtime and MindSpore Lite open files unseen
@@ -149,6 +152,32 @@ def test_versions_are_those_of_the_packages_it_imports(stage):
     }
     imported = closure(stage)[1] & versions().keys()
     assert declared == {name for name in imported if (stage, name) not in SAME_BYTES}
+
+
+def test_each_version_decides_some_stage():
+    used = {
+        key.rsplit(".", 1)[1]
+        for stage in GRAPH.values()
+        for entry in stage["params"]
+        if isinstance(entry, dict)
+        for key in entry["pyproject.toml"]
+    }
+    assert used == versions().keys()
+
+
+def test_what_stays_where_it_was_made_is_ignored_by_git(project):
+    """Those of LOCAL, and every output that DVC keeps; what git tracks instead is the rest."""
+    tracked = [
+        next(iter(out))
+        for stage in GRAPH.values()
+        for kind in ("outs", "metrics", "plots")
+        for out in stage.get(kind, [])
+        if isinstance(out, dict) and next(iter(out.values())).get("cache") is False
+    ]
+    command = ["git", "check-ignore", "--no-index"]
+    local = [f"{path.rstrip('/')}/x" for path in LOCAL]
+    assert project.run(*command, *local).stdout.split() == local
+    assert tracked and project.run(*command, *tracked, check=False).stdout == ""
 
 
 def test_versions_are_those_of_the_lock():
@@ -197,16 +226,20 @@ EDITS = {  # file, what is replaced by what (None: a line more at the end): the 
     ("effnet/network/efficientnet.py", None): NETWORK,
     ("effnet/network/checkpoint.py", None): NETWORK,
     ("effnet/network/operators.c", None): NETWORK,
-    ("effnet/native/decode.c", None): ALL_BUT({"prepare", "pretrained", "parity"}),
-    ("effnet/native/resize.c", None): ALL_BUT({"prepare", "pretrained", "parity"}),
+    ("effnet/native/decode.c", None): ALL_BUT({"prepare", "pretrained", "build310", "parity"}),
+    ("effnet/native/resize.c", None): ALL_BUT({"prepare", "pretrained", "build310", "parity"}),
     ("effnet/arch/family.py", None): ALL_BUT({"prepare", "build310", "infer310", "parity"}),
     ("effnet/export/onnx_graph.py", None): {"export", "quantize"},
+    ("effnet/mindir/canonical.py", None): {"export", "build310"},
     ("effnet/mindir/version_1.py", None): {"export", "build310"},
-    ("effnet/runtimes/onnx_runtime.py", None): {"quantize", "onnx_eval", "build310", "infer310"},
+    ("effnet/results/clock.py", None): {"train", "evaluate", "onnx_eval", "infer310", "parity"},
+    ("effnet/results/metrics.py", None): {"train", "evaluate", "onnx_eval", "infer310", "parity"},
+    ("effnet/runs/run.py", None): {"train"},
+    ("effnet/runtimes/onnx_runtime.py", None): {"quantize", "onnx_eval", "infer310"},
     ("effnet/comparison/paired.py", None): {"parity"},
     ("effnet/weights/table.yaml", None): {"pretrained"},
     ("effnet/files.py", None): set(GRAPH),
-    ("infer310/main.cc", None): {"build310"},
+    ("infer310/main.cc", None): {"infer310"},
     ("stages/evaluate.py", None): {"evaluate"},
     ("effnet/errors.py", None): set(),
     ("effnet/recipe.py", None): set(),
@@ -229,6 +262,8 @@ EDITS = {  # file, what is replaced by what (None: a line more at the end): the 
     ("params.yaml", ("opset: 21", "opset: 20")): {"export", "quantize"},
     ("params.yaml", ("quantize: [float16, int8]", "quantize: [int8]")): {"quantize", "onnx_eval", "parity"},
     ("params.yaml", ("provider: CPU", "provider: CUDA")): {"onnx_eval"},
+    ("params.yaml", ("threads: 2\n  epoch_size", "threads: 3\n  epoch_size")): {"train", "evaluate"},
+    ("params.yaml", ("batch_size: 8\n  threads: 2", "batch_size: 8\n  threads: 3")): {"quantize", "onnx_eval", "infer310"},
 }  # fmt: skip
 
 

@@ -61,6 +61,11 @@ def edited(tmp_path, old, new):
         ),
         (r"(evaluate:\n.*)resize: 32", r"\1resize: 16", ["evaluate.crop: 32", "larger than evaluate.resize"]),
         ("  opt: rmsprop\n", "", ["'train.opt' is missing"]),
+        (
+            "device_num: 1\n  threads: 2",
+            "device_num: 1\n  threads: -1",
+            ["train.threads", "greater than or equal to 0", "-1"],
+        ),
         ("model:", "model: [", ["not valid YAML"]),
     ],
 )
@@ -101,7 +106,7 @@ def test_what_decides_a_training_ignores_layout_and_what_decides_no_byte(tmp_pat
         "train": {"save_checkpoint_epochs": 5, "save_checkpoint_steps": 7, "keep_checkpoint_max": 9},
         "evaluate": {"batch_size": 7},
         "export": {"opset": 20},
-        "onnx": {"batch_size": 7},
+        "onnx": {"batch_size": 7, "threads": 5},
     }.items():
         assert tree[section].keys() >= changes.keys()
         tree[section] |= changes
@@ -113,7 +118,14 @@ def test_what_decides_a_training_ignores_layout_and_what_decides_no_byte(tmp_pat
 
 
 @pytest.mark.parametrize(
-    "key, value", [("model.dropout", 0.5), ("data.batch_size", 32), ("augment.mixup", 0.3), ("validation.resize", 40)]
+    "key, value",
+    [
+        ("model.dropout", 0.5),
+        ("data.batch_size", 32),
+        ("augment.mixup", 0.3),
+        ("validation.resize", 40),
+        ("train.threads", 3),
+    ],
 )
 def test_what_decides_a_training_is_told_key_by_key(tmp_path, key, value):
     smoke = recipe.training_values(recipe.load("recipes/smoke.yaml"))

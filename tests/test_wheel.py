@@ -41,7 +41,7 @@ from effnet.sources.build import build_shards
 from effnet.training.loop import train
 
 params = recipe.load(sys.argv[1])
-device.start(params.train.device_target)
+device.start(params.train.device_target, params.train.threads)
 build_shards(params.data, "prepared", params.model.class_num)
 train_set, val_set = Dataset("prepared", "train"), Dataset("prepared", "val")
 meta = identity.of_model(params, train_set)
@@ -52,8 +52,9 @@ def validate(weights):
     return metrics.summarize(metrics.results(evaluator(weights, val_set), val_set.labels))
 
 
-weights, place = train(params, train_set, Run("checkpoints", identity.of_run(params, train_set)), validate)
-checkpoint.save("effnet.ckpt", weights, meta)
+run = Run("checkpoints", identity.of_run(params, train_set))
+weights, place = train(params, train_set, run, validate)
+checkpoint.save("effnet.ckpt", weights, meta | run.record(place))
 """
 
 IMPORT_ALL = """
@@ -209,6 +210,6 @@ def test_without_mindspore_the_onnx_file_is_evaluated(without_mindspore, finishe
     project = tmp_path / "project"
     shutil.copytree(finished.folder, project, ignore=shutil.ignore_patterns("effnet", ".git", ".dvc", "metrics"))
     without_mindspore.run(project, "python", "-m", "stages.onnx_eval")
-    for name in ("onnx_eval", "onnx_float16", "onnx_int8"):
+    for name in ("onnx_eval", "quantized/float16", "quantized/int8"):
         there, here = (json.loads((root / f"metrics/{name}.json").read_text()) for root in (finished.folder, project))
         assert here == there

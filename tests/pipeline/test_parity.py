@@ -1,40 +1,79 @@
 """The parity stage on a real run: every runtime answers alike, and it fails where one does not."""
 
+import csv
 import json
-import os
 import shutil
-import subprocess
-import sys
 from itertools import combinations
 
 import numpy as np
+import pytest
+
+from tests.conftest import Project
+
+FLOAT32, QUANTIZED = ("mindspore", "onnx", "infer310"), ("onnx_float16", "onnx_int8")
+
+
+def pairs(folder):
+    with open(folder / "metrics/parity/pairs.csv", newline="") as file:
+        return {row["pair"]: row for row in csv.DictReader(file)}
+
+
+def worst(folder):
+    return json.loads((folder / "metrics/parity.json").read_text())
 
 
 def test_the_smoke_run_answers_alike_everywhere(finished):
-    found = json.loads((finished.folder / "metrics/parity.json").read_text())
-    float32, quantized = ("mindspore", "onnx", "infer310"), ("onnx_float16", "onnx_int8")
-    assert set(found) == {f"{a}-{b}" for a, b in combinations((*float32, *quantized), 2)}
-    for a, b in combinations(float32, 2):
-        assert found[f"{a}-{b}"]["equal_top1"] == 1 and found[f"{a}-{b}"]["largest_difference"] < 1e-3
-    assert (finished.folder / "metrics/parity.svg").stat().st_size > 10_000
+    found = pairs(finished.folder)
+    assert set(found) == {f"{a}-{b}" for a, b in combinations((*FLOAT32, *QUANTIZED), 2)}
+    float32 = [found[f"{a}-{b}"] for a, b in combinations(FLOAT32, 2)]
+    assert all(float(row["equal_top1"]) == 1 and float(row["largest_difference"]) < 1e-3 for row in float32)
+    assert worst(finished.folder) == {
+        "worst_float32_difference": max(float(row["largest_difference"]) for row in float32)
+    }
+    with open(finished.folder / "metrics/parity/differences.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["pictures", "onnx", "infer310", *QUANTIZED] and len(rows) == 21
+    assert 10 ** float(rows[-1]["onnx"]) == pytest.approx(
+        float(found["mindspore-onnx"]["largest_difference"]), rel=0.02
+    )
 
 
-def test_repro_fails_with_one_sentence_when_a_runtime_answers_otherwise(finished, tmp_path):
-    """The stage alone, on a copy of the run's logits of which one is moved."""
-    for name in ("metrics", "params.yaml", "data/prepared"):
+@pytest.fixture
+def alone(finished, tmp_path):
+    """As much of the run as the stage reads."""
+    for name in ("metrics", "params.yaml", "data/prepared", "effnet", "stages"):
         source, target = finished.folder / name, tmp_path / name
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target, symlinks=False) if source.is_dir() else shutil.copy(source, target)
-    path = tmp_path / "metrics/infer310/logits.npy"
-    moved = np.load(path)
-    moved[7, 3] += 0.01
-    path.unlink()
-    np.save(path, moved)
-    (tmp_path / "metrics/parity.json").unlink()
-    env = os.environ | {"PYTHONPATH": str(finished.folder)}
-    command = [sys.executable, "-m", "stages.parity"]
-    failed = subprocess.run(command, cwd=tmp_path, env=env, text=True, capture_output=True)
+    return Project(tmp_path)
+
+
+def refused(project):
+    failed = project.run("python", "-m", "stages.parity", check=False)
     assert failed.returncode == 2 and failed.stderr.count("\n") == 1
-    assert failed.stderr.startswith("error: parity: mindspore and infer310 differ by 0.01 in a logit of ")
-    written = json.loads((tmp_path / "metrics/parity.json").read_text())  # all the same
-    assert written["onnx-infer310"]["largest_difference"] > 0.009
+    return failed.stderr
+
+
+def test_it_fails_with_one_sentence_when_a_runtime_answers_otherwise(alone):
+    path = alone.folder / "metrics/logits/infer310.npz"
+    with np.load(path) as kept:
+        logits, of = kept["logits"], kept["of"]
+    logits[7, 3] += 0.01
+    np.savez(path, logits=logits, of=of)
+    shutil.rmtree(alone.folder / "metrics/parity")
+    assert refused(alone).startswith("error: parity: mindspore and infer310 differ by 0.01 in a logit of ")
+    assert worst(alone.folder)["worst_float32_difference"] in (0.01, 0.02)  # written all the same
+    assert float(pairs(alone.folder)["onnx-infer310"]["largest_difference"]) > 0.009
+
+
+def test_logits_that_are_not_here_are_named_with_the_stage_that_makes_them(alone):
+    """As in a clone: they are kept where they were made."""
+    (alone.folder / "metrics/logits/onnx_int8.npz").unlink()
+    assert "onnx_int8.npz: the logits are not here" in (said := refused(alone))
+    assert "`dvc repro --single-item --force onnx_eval` makes them" in said
+
+
+def test_logits_of_another_model_are_refused(alone):
+    path = alone.folder / "metrics/provenance/evaluate.json"
+    path.write_text(path.read_text().replace(json.loads(path.read_text())["recipe"], "0" * 64))
+    assert "mindspore.npz: logits of another model or other pictures" in refused(alone)

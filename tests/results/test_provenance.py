@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 
 import pytest
 import yaml
@@ -22,14 +21,25 @@ TARGETS = {"onnx_eval": "CPUExecutionProvider", "infer310": "MindSpore Lite cpu"
 @pytest.mark.parametrize("stage", STAGES)
 def test_says_where_the_metrics_come_from(finished, stage):
     found = json.loads((finished.folder / f"metrics/provenance/{stage}.json").read_text())
-    assert found["revision"] == finished.start and found["edited"] == []
     assert found["data"] == hashlib.sha256((finished.folder / "data/prepared/index.json").read_bytes()).hexdigest()
     if STAGES[stage]:
         assert found["model"] == hashlib.sha256((finished.folder / STAGES[stage]).read_bytes()).hexdigest()
-    assert found["seed"] == 1 and found["device"]["number"] == 1 and found["device"]["cores"] >= 1
-    assert found["device"]["target"] == TARGETS.get(stage, "CPU")
-    assert re.fullmatch(r"\d+\.\d+.*", found["versions"]["mindspore"]) and found["versions"]["python"].startswith("3.")
-    assert found["seconds"] > 0 and found["images_per_second"] > 0
+    assert found["seed"] == 1 and found["device"] == {"target": TARGETS.get(stage, "CPU"), "number": 1}
+    assert found["versions"] == provenance.versions()
+
+
+def test_what_a_clock_a_host_or_a_path_decides_is_not_in_it(finished):
+    """A second run on another machine must write the same file: every key is known here, with what decides it."""
+    for stage in STAGES:
+        found = json.loads((finished.folder / f"metrics/provenance/{stage}.json").read_text())
+        assert list(found) == ["recipe", "data", "model", "seed", "device", "versions"]
+        assert str(finished.folder.name) not in json.dumps(found)
+
+
+def test_versions_are_those_that_can_change_a_result():
+    found = provenance.versions()
+    assert list(found) == ["python", "mindspore", "numpy", "pillow", "scipy", "onnx", "onnxruntime"]
+    assert found["python"].count(".") == 1 and found["mindspore"].count(".") >= 2
 
 
 def test_one_recipe_one_digest_whatever_the_layout(finished, tmp_path):
@@ -40,23 +50,7 @@ def test_one_recipe_one_digest_whatever_the_layout(finished, tmp_path):
     assert digests == {files.digest(recipe.training_values(recipe.load(tmp_path / "same.yaml")))}
 
 
-def test_edits_are_named_but_not_our_own_outputs(project):
-    project.set(train__lr_max=0.002)
-    (project.folder / "stages/mine.py").write_text("")
-    (project.folder / "dvc.lock").write_text("")
-    (project.folder / "metrics").mkdir()
-    (project.folder / "metrics/train.json").write_text("{}")
-    code = "from effnet.results import provenance; print(provenance.git_state()['edited'])"
-    assert project.run("python", "-c", code).stdout.strip() == "['params.yaml', 'stages/mine.py']"
-
-
-def test_outside_git_there_is_no_revision(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert provenance.git_state() == {"revision": None, "edited": []}
-
-
 def test_metrics_and_status_are_undisturbed(finished):
     shown = json.loads(finished.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
-    assert not [path for path in shown if "provenance" in path]
+    assert shown and not [path for path in shown if "provenance" in path or "clock" in path]
     assert json.loads(finished.run("dvc", "status", "--json").stdout) == {}

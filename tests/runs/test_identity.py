@@ -31,12 +31,14 @@ def test_what_decides_no_weight_is_not_in_it():
         "train__keep_checkpoint_max": 9, "train__save_checkpoint_epochs": 7, "train__save_checkpoint_steps": 3,
         "data__workers": 5, "data__root": "/elsewhere", "data__shards": 7, "evaluate__resize": 99, "evaluate__crop": 20,
         "evaluate__interpolation": "bicubic", "evaluate__batch_size": 7, "export__opset": 20, "onnx__batch_size": 3,
+        "onnx__threads": 5,
     }.items():  # fmt: skip
         assert differs(**{key: value}) == ([], []), key
 
 
 def test_what_decides_them_is_named_with_its_old_value():
     assert differs(train__lr_max=0.1, data__batch_size=32).inputs == ["data.batch_size 64", "train.lr_max 0.003"]
+    assert differs(train__threads=3).inputs == ["train.threads 2"]
     assert differs(augment__color_jitter=(0.1, 0, 0)).inputs == ["augment.color_jitter [0.0, 0.0, 0.0]"]
     other = of() | {"data": "e" * 64}
     assert identity.difference(of(), other).inputs == ["data dddddddd"]

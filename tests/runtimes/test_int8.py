@@ -4,6 +4,7 @@ Trained weights are in tests/pipeline and tests/comparison/test_imagenet100.py.
 """
 
 import json
+import os
 
 import numpy as np
 import onnx
@@ -12,6 +13,7 @@ import pytest
 from effnet.errors import InputError
 from effnet.export import onnx_graph
 from effnet.recipe import Evaluate
+from effnet.runtimes import int8
 from effnet.runtimes.int8 import calibration_pictures, to_int8
 from effnet.runtimes.onnx_runtime import Model
 from tests import pictures as made
@@ -64,6 +66,15 @@ def test_the_same_pictures_give_the_same_bytes(source, images, tmp_path):
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
 
 
+def test_so_many_threads_as_the_recipe_says(source, images, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(int8, "Model", lambda *args, **named: asked.append(named) or Model(*args, **named))
+    to_int8(tmp_path / "int8.onnx", source, images, 3)
+    assert asked == [{"threads": 3}]
+    assert Model(source, threads=3).session.get_session_options().intra_op_num_threads == 3
+    assert Model(source).session.get_session_options().intra_op_num_threads == len(os.sched_getaffinity(0))
+
+
 def test_normalisation_inside_gives_the_same_answers(images, tmp_path):
     for normalize in ("inside", "outside"):
         onnx_graph.write(tmp_path / f"{normalize}.onnx", random_weights(), meta(), 48, 48, 21, normalize)
@@ -106,7 +117,8 @@ def test_float16_and_int8_are_evaluated_like_float32(finished):
 
     whole = read("onnx_eval")
     for kind in ("float16", "int8"):
-        found = read(f"onnx_{kind}")
+        found = read(f"quantized/{kind}")
         assert found.keys() == whole.keys() and found["images"] == whole["images"]
-        assert np.load(finished.folder / f"metrics/onnx_eval/{kind}.npy").shape == (359, 10)
-    assert abs(read("onnx_float16")["top1"] - whole["top1"]) < 0.01
+        with np.load(finished.folder / f"metrics/logits/onnx_{kind}.npz") as kept:
+            assert kept["logits"].shape == (359, 10)
+    assert abs(read("quantized/float16")["top1"] - whole["top1"]) < 0.01
