@@ -65,7 +65,7 @@ else
 fi
 PYTHONWARNINGS=ignore pip install --no-deps --no-build-isolation -e .  # setuptools warns of every editable install
 # what this Python starts finds it as `python`, though nobody activated the environment: `.venv/bin/dvc repro` runs
-# `python -m stages.NAME`
+# `python -m stages.train`
 .venv/bin/python - <<'EOF'
 import pathlib, sysconfig
 pathlib.Path(sysconfig.get_path("purelib"), "effnet_path.pth").write_text(

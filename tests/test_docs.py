@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import defaultdict
 
 import pytest
 import yaml
@@ -100,22 +101,28 @@ def follow(project, command, **options):
     return project.run("bash", "-c", f"PATH=$PWD/.venv/bin:$PATH; {command}", **options).stdout
 
 
-def test_the_page_of_remotes_does_what_it_says(reader, tmp_path):
-    reader.run("git", "branch", "other")
-    said, here = {}, reader
+def test_the_pages_of_remotes_and_of_what_is_shipped_do_what_they_say(reader, tmp_path):
+    shipping = [command for command in commands(ROOT / "CONTRIBUTING.md") if "shipped" in command]
+    assert len(shipping) == 3
+    for command in shipping:
+        follow(reader, command)
+    reader.commit("shipped").run("git", "branch", "other")
+    said, here = defaultdict(list), furnished(reader.clone(tmp_path / "first"))
     for command in commands(ROOT / "docs/remotes.md"):
         if "/mnt/nas" in command:  # tests/tools/test_remotes.py has folders and servers
             continue
-        if command == "make pull":  # "In another clone"
-            here = furnished(reader.clone(tmp_path / "b"))
-        if command == "dvc metrics diff main":  # "Comparing branches"
+        if command in ("make remote", "dvc metrics diff main"):  # "Your team's", "Comparing branches"
             here = reader
-        said[command] = follow(here, command)
-    assert (
-        "files sent to" in said["make push"] and "in place: " in said["make pull"] and "up to date" in said["dvc repro"]
-    )
-    assert "metrics/evaluate.json: equal" in said["make verify"] and said["make models"].count("in the remote") == 3
-    assert "within noise" in said["make compare A=main B=other"]
+        if command == "make pull" and "make push" in said:  # "In another clone"
+            here = furnished(reader.clone(tmp_path / "b"))
+        said[command].append(follow(here, command))
+    first, second = said["make pull"]
+    assert "makes the rest, without training: " in first and "in place: " in second and "the rest" not in second
+    assert sorted(reader.ran(said["make repro"][0])) == ["build310", "export", "pretrained", "quantize"]
+    assert "files sent to" in said["make push"][0] and "up to date" in said["dvc repro"][0]
+    assert "metrics/evaluate.json: equal" in said["make verify"][0]
+    assert len(re.findall("in remote .*folder", said["make models"][0])) == 3
+    assert "within noise" in said["make compare A=main B=other"][0]
 
 
 # of the other pages, what takes seconds where the pipeline has run

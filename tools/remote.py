@@ -5,8 +5,9 @@
     ssh://user@host[:port]/path    with --key FILE another key than the agent's or ~/.ssh's
 
 The address goes to .dvc/config, which is committed, under the name of its kind: folder, s3 or ssh. That it is the
-default here, and secrets with the address that they are for, go to .dvc/config.local, which git ignores: a password in
-the address, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the environment holds both.
+default here goes to .dvc/config.local, which git ignores, with the address again, so that it holds on every branch,
+and with secrets: a password in the address, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the environment holds
+both.
 """
 
 import argparse
@@ -40,9 +41,7 @@ def main():
             config["remote"][name] = public
         with repo.config.edit("local") as config:
             config["core"]["remote"] = name
-            config["remote"].pop(name, None)  # the secrets of the remote before
-            if secret:  # with their address: a branch may name another, or none, and DVC opens no remote without
-                config["remote"][name] = public | secret
+            config["remote"][name] = public | secret  # all of it: a branch may not name it, and DVC would stop there
         os.chmod(repo.config.files["local"], 0o600)
     print(f"remote {name}: {public['url']}")
     if secret:

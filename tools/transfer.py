@@ -105,7 +105,7 @@ def push(repo, outputs, files, force):
             f"not here to be sent: {_named(absent)}; `dvc repro` makes them, `make pull` brings what the remotes have"
         )
     name = repo.config["core"].get("remote")
-    if name == SHIPPED or name not in repo.config["remote"]:  # a branch may not have the one that is the default here
+    if name in (None, SHIPPED):
         raise InputError(NO_REMOTE)
     store = repo.cloud.get_remote_odb(name)
     store.fs.exists(store.path)  # one request that fails clearly where the transfer's own many would not

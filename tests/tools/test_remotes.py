@@ -2,9 +2,11 @@
 answered with.
 """
 
+import configparser
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -15,6 +17,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.tools import servers
 
+S3, FOLDER = "'remote \"s3\"'", "'remote \"folder\"'"  # as DVC heads its sections
 RESULTS = ["models/effnet.ckpt", "models/effnet.onnx", "data/prepared/index.json", "metrics/evaluate/per_image.csv"]
 
 
@@ -94,6 +97,41 @@ def test_a_folder_beside_the_clone_is_the_default(committed, tmp_path):
     assert "in place: " in pull(sibling).stdout and (tmp_path / "effnet-remote/files").is_dir()
 
 
+def test_a_remote_has_the_name_of_its_kind_and_is_the_default_here_only(project, tmp_path):
+    for name, url in (("folder", tmp_path), ("s3", "s3://bucket/path"), ("ssh", "ssh://me@host/path")):
+        assert f"remote {name}: " in remote(project, url).stdout
+        assert f"remote = {name}\n" in (project.folder / ".dvc/config.local").read_text()
+    committed = (project.folder / ".dvc/config").read_text()
+    assert "remote = shipped\n" in committed
+    assert re.findall('remote "(.*)"', committed) == ["shipped", "folder", "s3", "ssh"]
+
+
+def test_branches_with_remotes_of_different_kinds(committed, tmp_path):
+    with servers.s3(tmp_path / "server") as server:
+        committed.run("git", "switch", "-qc", "cloud")
+        remote(committed, server["url"], "--endpoint", server["endpoint"], **server["keys"])
+        committed.commit("s3")
+        push(committed)
+        committed.run("git", "switch", "-qc", "office", "main")
+        assert "no remote" not in committed.run("dvc", "status").stderr  # it opens, though this branch names no s3
+        remote(committed, tmp_path / "store")
+        committed.commit("folder")
+        push(committed)
+        for branch, names in (("cloud", ["shipped", "s3"]), ("office", ["shipped", "folder"]), ("main", ["shipped"])):
+            committed.run("git", "switch", "-q", branch)
+            assert re.findall('remote "(.*)"', (committed.folder / ".dvc/config").read_text()) == names
+            shutil.rmtree(committed.folder / ".dvc/cache")
+            (committed.folder / RESULTS[0]).unlink()
+            assert "in place: " in pull(committed).stdout
+            assert f"files sent to {tmp_path}/store" in push(committed).stdout  # this clone's, on every branch
+            committed.run("dvc", "status", "--cloud")
+    local = configparser.ConfigParser()
+    local.read(committed.folder / ".dvc/config.local")
+    found = {section: set(local[section]) for section in local.sections()}
+    keys = {"access_key_id", "secret_access_key"}
+    assert found == {"core": {"remote"}, S3: {"url", "endpointurl", *keys}, FOLDER: {"url"}}
+
+
 def test_keys_never_reach_git(committed, tmp_path):
     keys = {name: secrets.token_hex(12) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")}
     remote(committed, "s3://bucket/path", **keys)
@@ -108,7 +146,7 @@ def test_keys_never_reach_git(committed, tmp_path):
     history = committed.run("git", "log", "-p", "--all").stdout
     assert "s3://bucket/path" in history and not [s for s in (*keys.values(), password) if s in history]
 
-    committed.run("dvc", "remote", "modify", "storage", "password", "oops")  # without --local: the classical mistake
+    committed.run("dvc", "remote", "modify", "ssh", "password", "oops")  # without --local: the classical mistake
     assert "holds password" in refused(push(committed, check=False))
 
 
@@ -131,12 +169,16 @@ def test_an_address_that_cannot_be(project, url, args, expected):
 
 
 def test_no_remote_empty_remote_unreachable_remote(committed, tmp_path):
+    assert "no remote of yours is set; `make remote URL=...`" in refused(push(committed, check=False))
     shutil.rmtree(committed.folder / ".dvc/cache")
-    assert "no remote is set; `make remote URL=...`" in refused(pull(committed, check=False))
+    absent = "in no remote, or damaged there: "
+    assert absent in refused(pull(committed, check=False))
     remote(committed, tmp_path / "nothing")
-    assert "nothing: the remote is empty or not there" in refused(pull(committed, check=False))
+    assert absent in refused(pull(committed, check=False))
     remote(committed, f"ssh://me@127.0.0.1:{servers.free_port()}/path")
-    assert "the remote cannot be reached" in refused(pull(committed, check=False))
+    done = pull(committed, check=False)
+    assert absent in refused(done) and "note: ssh://me@127.0.0.1:" in done.stdout
+    assert done.stdout.count("the remote cannot be reached") == 1
 
 
 def test_s3_wrong_keys_no_keys_no_bucket_no_server(committed, tmp_path):
@@ -168,8 +210,51 @@ def test_missing_object_is_named_with_its_stage(committed, tmp_path):
     (tmp_path / f"store/files/md5/{digest[:2]}/{digest[2:]}").unlink()
     csv = committed.run("md5sum", "metrics/evaluate/per_image.csv").stdout.split()[0]
     (tmp_path / f"store/files/md5/{csv[:2]}/{csv[2:]}").unlink()
-    said = refused(pull(committed.clone(tmp_path / "b"), check=False))
-    assert "models/effnet.ckpt (stage train)" in said and "metrics/evaluate/per_image.csv (stage evaluate)" in said
+    other = committed.clone(tmp_path / "b")
+    assert "models/effnet.ckpt (stage train)" in refused(pull(other, check=False))
+    said = refused(pull(other, "metrics/evaluate", check=False))
+    assert "metrics/evaluate/per_image.csv (stage evaluate)" in said
+    assert "2 files sent" in push(committed).stdout  # as DVC's memory of the remote is not believed
+    assert "in place: " in pull(other).stdout and (other.folder / RESULTS[0]).is_file()
+
+
+SHIPPED = ["models/effnet.ckpt", "data/prepared", "metrics/evaluate", "metrics/quantized"]  # CONTRIBUTING.md
+
+
+@pytest.fixture
+def shipped(committed):
+    committed.run("dvc", "push", "-r", "shipped", *SHIPPED)
+    return committed.commit("shipped")
+
+
+def test_what_comes_with_the_repository_is_enough_not_to_train(shipped, tmp_path):
+    clone = shipped.clone(tmp_path / "b")
+    env = {name: "http://127.0.0.1:1" for name in ("http_proxy", "https_proxy", "all_proxy")}  # offline
+    said = clone.run("python", "-m", "tools.transfer", "pull", env=env).stdout
+    place = said.split("in place: ")[1].splitlines()[0].split(", ")
+    rest = said.split("`make repro` makes the rest, without training: ")[1].splitlines()[0].split(", ")
+    assert sorted(place) == sorted(SHIPPED) and "models/effnet.onnx" in rest and not set(place) & set(rest)
+    ran = clone.ran(clone.run("dvc", "repro").stdout)
+    assert sorted(ran) == ["build310", "export", "pretrained", "quantize"]
+    assert clone.run("git", "status", "--porcelain").stdout == ""
+    for name in RESULTS:
+        assert (clone.folder / name).read_bytes() == (shipped.folder / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o444])  # as git and as DVC write objects; DVC takes 0444 for unharmed
+def test_a_damaged_model_is_not_handed_out(shipped, tmp_path, mode):
+    clone = shipped.clone(tmp_path / "b")
+    digest = shipped.run("md5sum", "models/effnet.ckpt").stdout.split()[0]
+    thing = clone.folder / f".dvc/shipped/files/md5/{digest[:2]}/{digest[2:]}"
+    data = bytearray(thing.read_bytes())
+    data[1000] ^= 1
+    thing.write_bytes(data)
+    thing.chmod(mode)
+    assert "damaged there: models/effnet.ckpt (stage train)" in refused(pull(clone, check=False))
+    assert not (clone.folder / "models/effnet.ckpt").exists()
+    clone.run("git", "checkout", "-q", ".dvc/shipped")
+    pull(clone)
+    assert (clone.folder / RESULTS[0]).read_bytes() == (shipped.folder / RESULTS[0]).read_bytes()
 
 
 def test_changed_outputs_are_neither_sent_nor_overwritten(committed, tmp_path):

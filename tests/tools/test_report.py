@@ -8,6 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from tests.conftest import Project
+from tools import charts
+
 PROBE = """<!doctype html><body><script>
 const results = {};
 for (const width of [390, 1280]) {
@@ -79,12 +82,55 @@ def test_page_and_card_say_what_the_metrics_say(finished, reports):
         metrics = json.loads((finished.folder / f"metrics/{name}.json").read_text())
         provenance = json.loads((finished.folder / f"metrics/provenance/{name}.json").read_text())
         for words in (
-            f"{metrics['top1']:.2%}",
+            f"{100 * metrics['top1']:.2f}",
             f"{metrics['loss']:.4f}",
             provenance["data"][:10],
-            provenance["revision"][:10],
+            finished.start[:10],
         ):
             assert words in " ".join(text.words) and words in card
+
+
+def rows(page, heading):
+    """Cells of the first table after a heading of the page, row by row."""
+    table = page.split(heading, 1)[1].split("</table>")[0]
+    return [re.findall(r"<td>(.*?)</td>", row) for row in table.split("<tr>")][2:]
+
+
+def test_tables_of_runtimes_and_of_their_differences(finished, reports):
+    page = (reports / "report.html").read_text()
+    of = {"MindSpore": "evaluate", "ONNX Runtime": "onnx_eval", "C++, MindSpore Lite": "infer310"}
+    of |= {f"ONNX Runtime, {kind}": f"quantized/{kind}" for kind in ("float16", "int8")}
+    found = {name: cells for name, *cells in rows(page, "</h1>")}
+    assert set(found) == set(of)
+    for name, file in of.items():
+        metrics = json.loads((finished.folder / f"metrics/{file}.json").read_text())
+        top1, interval, top5, loss, images = found[name]
+        low, high = map(float, interval.split(" - "))
+        assert (float(top1), float(top5)) == (round(100 * metrics["top1"], 2), round(100 * metrics["top5"], 2))
+        assert low < float(top1) < high and float(loss) == round(metrics["loss"], 4) and int(images) == 359
+    differences = {pair: (float(most), share) for pair, most, share in rows(page, "Do the runtimes answer alike?")}
+    assert len(differences) == 10 and all(most >= 0 for most, _ in differences.values())
+    for pair in ("mindspore-onnx", "mindspore-infer310", "onnx-infer310"):
+        assert differences[pair][0] < 1e-3 and differences[pair][1] == "100.00%"
+
+
+def test_what_a_clock_says_is_there_only_where_the_run_was_made(finished, tmp_path):
+    shutil.copytree(finished.folder, tmp_path / "elsewhere", symlinks=True)
+    shutil.rmtree(tmp_path / "elsewhere/metrics/clock")
+    Project(tmp_path / "elsewhere").run("python", "-m", "tools.report")
+    page = (tmp_path / "elsewhere/reports/report.html").read_text()
+    assert "Training speed" not in page and page.count("<td>elsewhere</td>") == 6
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 350])
+def test_axes_have_whole_epochs_and_plain_numbers(epochs):
+    rates = [{"step": epoch, "learning_rate": 1.6e-5 / epoch} for epoch in range(1, epochs + 1)]
+    drawn = charts.curves({"curves": {"learning_rate": rates}, "provenance": {}})
+    texts = re.findall(r"<text.*?>(.*?)</text>", drawn["Learning rate"])
+    numbers = [text.replace("\N{MINUS SIGN}", "-") for text in texts if re.search(r"\d", text)]
+    assert numbers and not [text for text in numbers if re.search("[a-z×]", text)], numbers
+    along, up = [n for n in numbers if "." not in n], [n for n in numbers if "." in n]
+    assert all(int(n) == float(n) for n in along) and len(set(up)) == len(up) > 2, numbers
 
 
 def test_what_was_never_evaluated_has_no_report(project):

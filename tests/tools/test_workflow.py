@@ -1,12 +1,18 @@
 """What reviewers and teams do: two branches compared, experiments run, queued and turned into branches."""
 
 import json
+import re
 import shutil
+import subprocess
+import sys
+import sysconfig
 
 import pytest
 import yaml
 
 from tests.conftest import ROOT, Project
+
+SHORT = ["-S", "train.epoch_size=1", "-S", "train.warmup_epochs=0"]
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +52,7 @@ def test_compare_tells_a_difference_from_noise(branches):
 def test_an_experiment_is_run_shown_and_made_a_branch(branches):
     branches.run("git", "switch", "-q", "main")
     branches.run("dvc", "checkout")
-    branches.run(
-        "dvc", "exp", "run", "-n", "short", "-S", "train.epoch_size=1", "-S", "train.warmup_epochs=0", "evaluate"
-    )
+    branches.run("dvc", "exp", "run", "-n", "short", *SHORT, "evaluate")
     shown = json.loads(branches.run("dvc", "exp", "show", "--json").stdout)
     found = {e["name"]: e["revs"][0]["data"] for base in shown for e in base.get("experiments") or []}
     assert found["short"]["params"]["params.yaml"]["data"]["train"]["epoch_size"] == 1
@@ -61,8 +65,8 @@ def test_an_experiment_is_run_shown_and_made_a_branch(branches):
 def test_a_queue_with_two_workers_in_a_clean_clone(branches, tmp_path):
     clone = branches.clone(tmp_path / "clone", "-b", "main")
     for rate in (0.001, 0.002):
-        changes = ["-S", f"train.lr_max={rate}", "-S", "train.epoch_size=1", "-S", "train.warmup_epochs=0"]
-        clone.run("dvc", "exp", "run", "--queue", "-n", f"rate-{int(rate * 1000)}", *changes, "evaluate")
+        name = f"rate-{int(rate * 1000)}"
+        clone.run("dvc", "exp", "run", "--queue", "-n", name, "-S", f"train.lr_max={rate}", *SHORT, "evaluate")
     clone.run("dvc", "queue", "start", "-j", "2")
     clone.run("dvc", "queue", "logs", "-f", "rate-1")
     clone.run("dvc", "queue", "logs", "-f", "rate-2")
@@ -72,21 +76,39 @@ def test_a_queue_with_two_workers_in_a_clean_clone(branches, tmp_path):
     assert diff == {"train.lr_max": {"old": 0.001, "new": 0.002, "diff": 0.001}}
 
 
+def test_a_queued_experiment_runs_the_code_that_was_queued(branches, tmp_path):
+    clone = branches.clone(tmp_path / "clone", "-b", "main")
+    loop = clone.folder / "effnet/training/loop.py"
+    code = loop.read_text()
+    loop.write_text(f'print("code that was queued")\n{code}')
+    clone.run("dvc", "exp", "run", "--queue", "-n", "then", *SHORT, "train")
+    loop.write_text(f'print("code of the workspace")\n{code}')
+    clone.run("dvc", "queue", "start")
+    said = clone.run("dvc", "queue", "logs", "-f", "then").stdout
+    assert "code that was queued" in said and "code of the workspace" not in said
+    done = clone.run("dvc", "exp", "run", "--temp", "-n", "now", *SHORT, "train")
+    assert "code of the workspace" in done.stdout and "code that was queued" not in done.stdout
+    assert "code that was queued" in clone.run("git", "show", "then:effnet/training/loop.py").stdout
+
+
+def test_the_environments_own_dvc_runs_the_environments_python(tmp_path):
+    """setup.sh sees to it, though nobody activated the environment: PATH here has another Python, or none."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / ".venv"], check=True)
+    block = re.search(r"^\.venv/bin/python - <<'EOF'\n.*?^EOF$", (ROOT / "setup.sh").read_text(), re.S | re.M)[0]
+    subprocess.run(["bash", "-euc", block], cwd=tmp_path, check=True)
+    packages = next((tmp_path / ".venv/lib").glob("python3*/site-packages"))
+    (packages / "lent.pth").write_text(sysconfig.get_path("purelib"))
+    stage = {"cmd": "python -c 'import sys; print(sys.prefix)' > prefix", "outs": ["prefix"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"which": stage}}))
+    env = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    for command in (["init", "-q", "--no-scm"], ["repro"]):
+        subprocess.run([tmp_path / ".venv/bin/python", "-m", "dvc", *command], cwd=tmp_path, env=env, check=True)
+    assert (tmp_path / "prefix").read_text().strip() == str(tmp_path / ".venv")
+
+
 def test_an_experiment_from_a_clean_clone_leaves_the_clone_clean(branches, tmp_path):
     clone = branches.clone(tmp_path / "clone", "-b", "main")
-    clone.run(
-        "dvc",
-        "exp",
-        "run",
-        "--temp",
-        "-n",
-        "aside",
-        "-S",
-        "train.epoch_size=1",
-        "-S",
-        "train.warmup_epochs=0",
-        "evaluate",
-    )
+    clone.run("dvc", "exp", "run", "--temp", "-n", "aside", *SHORT, "evaluate")
     assert clone.run("git", "status", "--porcelain").stdout == "" and not (clone.folder / "models").exists()
     clone.run("dvc", "exp", "branch", "aside", "short")
     assert json.loads(clone.run("git", "show", "short:metrics/train.json").stdout)["epoch"] == 1
@@ -97,6 +119,9 @@ def test_what_a_pull_request_is_told(branches, tmp_path):
     script = next(step["run"] for step in steps if "comment.md" in step.get("run", "")).replace(
         "${{ github.base_ref }}", "main"
     )
+    branches.run("git", "switch", "-q", "slower")
+    branches.run("dvc", "push", "-r", "shipped", "metrics/quantized")
+    branches.commit("shipped")
     clone = branches.clone(tmp_path / "clone", "-b", "slower")
     clone.run("bash", "-euo", "pipefail", "-c", script, env={"GITHUB_STEP_SUMMARY": str(tmp_path / "summary")})
     rows = [
@@ -106,4 +131,5 @@ def test_what_a_pull_request_is_told(branches, tmp_path):
     assert (
         changes["metrics/evaluate.json", "top1"].startswith("-") and float(changes["metrics/evaluate.json", "loss"]) > 0
     )
+    assert ("metrics/quantized/int8.json", "top1") in changes
     assert ("params.yaml", "train.lr_max") in changes and (tmp_path / "summary").stat().st_size > 100
