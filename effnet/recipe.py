@@ -110,7 +110,7 @@ class Train(Section):
     rms_decay: float = Field(ge=0, lt=1, description="RMSProp's decay of the mean square; AdamW's beta 2")
     momentum: float = Field(ge=0, lt=1, description="momentum; AdamW's beta 1")
     weight_decay: NotNegative = Field(
-        description="L2 term on convolution and dense kernels only (decoupled with adamw)"
+        description="L2 term on all weights but batch normalisation's scale and shift (decoupled with adamw)"
     )
     clip_norm: NotNegative = Field(description="largest global norm of the gradient; 0 is off")
     accumulate: Positive = Field(description="micro-batches per update; batch_size is what one update sees")

@@ -10,25 +10,25 @@ from collections import namedtuple
 
 import numpy as np
 
-Variant = namedtuple("Variant", "width depth image_size dropout lite", defaults=(False,))
+Variant = namedtuple("Variant", "width depth image_size lite", defaults=(False,))
 
 VARIANTS = {
-    "efficientnet_b0": Variant(1.0, 1.0, 224, 0.2),
-    "efficientnet_b1": Variant(1.0, 1.1, 240, 0.2),
-    "efficientnet_b2": Variant(1.1, 1.2, 260, 0.3),
-    "efficientnet_b3": Variant(1.2, 1.4, 300, 0.3),
-    "efficientnet_b4": Variant(1.4, 1.8, 380, 0.4),
-    "efficientnet_b5": Variant(1.6, 2.2, 456, 0.4),
-    "efficientnet_b6": Variant(1.8, 2.6, 528, 0.5),
-    "efficientnet_b7": Variant(2.0, 3.1, 600, 0.5),
+    "efficientnet_b0": Variant(1.0, 1.0, 224),
+    "efficientnet_b1": Variant(1.0, 1.1, 240),
+    "efficientnet_b2": Variant(1.1, 1.2, 260),
+    "efficientnet_b3": Variant(1.2, 1.4, 300),
+    "efficientnet_b4": Variant(1.4, 1.8, 380),
+    "efficientnet_b5": Variant(1.6, 2.2, 456),
+    "efficientnet_b6": Variant(1.8, 2.6, 528),
+    "efficientnet_b7": Variant(2.0, 3.1, 600),
     # Lite: no squeeze-and-excitation, ReLU6, stem, head and the outer stages' depth not scaled
-    "efficientnet_lite0": Variant(1.0, 1.0, 224, 0.2, True),
-    "efficientnet_lite1": Variant(1.0, 1.1, 240, 0.2, True),
-    "efficientnet_lite2": Variant(1.1, 1.2, 260, 0.3, True),
-    "efficientnet_lite3": Variant(1.2, 1.4, 280, 0.3, True),
-    "efficientnet_lite4": Variant(1.4, 1.8, 300, 0.3, True),
+    "efficientnet_lite0": Variant(1.0, 1.0, 224, True),
+    "efficientnet_lite1": Variant(1.0, 1.1, 240, True),
+    "efficientnet_lite2": Variant(1.1, 1.2, 260, True),
+    "efficientnet_lite3": Variant(1.2, 1.4, 280, True),
+    "efficientnet_lite4": Variant(1.4, 1.8, 300, True),
     # not of the paper: one narrow block a stage, for tests and smoke runs
-    "efficientnet_toy": Variant(0.25, 0.1, 32, 0.1),
+    "efficientnet_toy": Variant(0.25, 0.1, 32),
 }
 
 BN_EPS = 1e-3
@@ -47,7 +47,7 @@ B0_STAGES = (
 )
 
 Block = namedtuple("Block", "kernel stride expand channels_in channels_out channels_se")
-Plan = namedtuple("Plan", "stem blocks head dropout lite")
+Plan = namedtuple("Plan", "stem blocks head lite")
 
 
 def round_channels(channels, width):
@@ -58,7 +58,7 @@ def round_channels(channels, width):
 
 
 def plan(variant):
-    """Every layer's size, independent of any framework: `Plan(stem, blocks, head, dropout, lite)`."""
+    """Every layer's size, independent of any framework: `Plan(stem, blocks, head, lite)`."""
     v = VARIANTS[variant]
     blocks = []
     for number, stage in enumerate(B0_STAGES):
@@ -72,7 +72,7 @@ def plan(variant):
             se = 0 if v.lite else max(1, int(cin * SE_RATIO))
             blocks.append(Block(stage.kernel, stride, stage.expand, cin, channels_out, se))
     scale = (lambda channels: channels) if v.lite else (lambda channels: round_channels(channels, v.width))
-    return Plan(scale(32), tuple(blocks), scale(1280), v.dropout, v.lite)
+    return Plan(scale(32), tuple(blocks), scale(1280), v.lite)
 
 
 def keep_rates(blocks, drop_connect):

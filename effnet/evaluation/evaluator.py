@@ -2,34 +2,16 @@
 
 import mindspore as ms
 import numpy as np
-from mindspore import nn
 
 from effnet.data.loader import eval_batches
 from effnet.data.presets import eval_preset
 from effnet.errors import InputError
-from effnet.network import checkpoint, device, operators, ranks
-from effnet.network.efficientnet import EfficientNet, load_weights
-from effnet.network.layers import Normalize
+from effnet.network import checkpoint, device, ranks
+from effnet.network.efficientnet import load_weights
+from effnet.network.predict import Predict
 from effnet.progress import bar
 
 IMAGES_PER_EXCHANGE = 4096  # logits of so many images at a time travel between devices
-
-
-class Predict(nn.Cell):
-    """uint8 NHWC pictures -> logits, in evaluation mode.
-
-    meta: what a model says of itself (effnet/runs/identity.py); variant, class_num, padding, mean and std are used.
-    """
-
-    def __init__(self, meta):
-        super().__init__(auto_prefix=False)
-        self.normalize = Normalize(meta["mean"], meta["std"])
-        self.net = EfficientNet(meta["variant"], meta["class_num"], operators.best_layers(meta["padding"]))
-        self.net.update_parameters_name()
-        self.set_train(False)
-
-    def construct(self, images):
-        return self.net(self.normalize(images)).astype(ms.float32)
 
 
 class Evaluator:

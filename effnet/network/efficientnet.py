@@ -19,7 +19,7 @@ class ConvBN(nn.Cell):
     def __init__(self, layers, channels_in, channels_out, kernel, stride=1, group=1, act=None):
         super().__init__()
         self.conv = layers.convolution(channels_in, channels_out, kernel, stride, group)
-        self.bn, self.act = layers.norm(channels_out, act)
+        self.bn, self.act = layers.norm(channels_out, act)  # which may take the activation into itself
 
     def construct(self, x):
         x = self.conv(x)
@@ -67,7 +67,7 @@ class MBConv(nn.Cell):
 
 
 class EfficientNet(nn.Cell):
-    """Float NCHW pictures -> logits (N, classes).
+    """Float NCHW pictures -> logits (N, classes). Its weights are zeros until `create` or `load_weights` gives them.
 
     `path_keep` (N, blocks) and `feature_keep` (N, features) are the masks of drop connect and dropout, already divided
     by the keep rate; None switches them off. They come in from outside, so that a training step is a pure function of

@@ -73,7 +73,7 @@ class Layers:
 
     padding      'same', TensorFlow's, or 'symmetric', PyTorch's k//2
     bn_momentum  share of the old value in batch normalisation's running statistics
-    sync_bn      batch statistics over all devices (after effnet.training.ranks.join)
+    sync_bn      batch statistics over all devices (after effnet.network.ranks.join)
     """
 
     def __init__(self, padding="same", bn_momentum=0.99, sync_bn=False):

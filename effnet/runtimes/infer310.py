@@ -57,7 +57,11 @@ def mindspore_lite(cache=CACHE):
             _download(folder)
             with zipfile.ZipFile(Path(folder) / WHEEL) as wheel:
                 wheel.extractall(Path(folder) / "unzipped")
-            os.replace(Path(folder) / "unzipped", unzipped)
+            try:
+                os.replace(Path(folder) / "unzipped", unzipped)
+            except OSError:
+                if not unzipped.is_dir():  # else another process was first
+                    raise
     return unzipped / "mindspore_lite"
 
 

@@ -1,5 +1,3 @@
-"""Training in MindSpore: loss, optimizers, schedule, step, loop, the frozen start, a run's identity and its
-checkpoints.
-"""
+"""Training in MindSpore: loss, optimizers, schedule, step, loop, the frozen start."""
 
 from effnet import network  # noqa: F401  sets what MindSpore reads when it is imported

@@ -11,9 +11,9 @@ from scipy.special import log_softmax
 
 from effnet.data.loader import train_batches
 from effnet.data.presets import train_preset
-from effnet.evaluation.evaluator import Predict
 from effnet.network import checkpoint
 from effnet.network.efficientnet import load_weights
+from effnet.network.predict import Predict
 from effnet.progress import bar
 
 
@@ -24,7 +24,7 @@ class Trunk(Predict):
         return self.net.features(self.normalize(images)).astype(ms.float32)
 
 
-def train_classifier(recipe, net, state, train_set):
+def fit_classifier(recipe, net, state, train_set):
     """Fit the classifier in `state` on what the frozen rest of `net` makes of the recipe's `freeze_epochs`; returns
     the loss.
     """

@@ -17,8 +17,8 @@ from effnet.data.presets import train_preset
 from effnet.network import efficientnet
 from effnet.progress import bar
 from effnet.training import step as steps
-from effnet.training.frozen import train_classifier
-from effnet.training.place import FIRST_SCALE, Place
+from effnet.training.frozen import fit_classifier
+from effnet.training.place import FIRST_SCALE, Place, Update
 from effnet.training.schedule import ema_decay, learning_rate
 
 STEPS_AHEAD = 50  # that a device may be given before we look at their losses
@@ -45,36 +45,39 @@ def train(recipe, train_set, run, validate, initial=None, on_epoch=lambda record
         on_epoch(record)
 
     per_epoch, dynamic = len(train_set) // batch_size, settings.loss_scale == 0
-    look_at_once = dynamic or settings.device_target == "CPU"  # at losses; a device would wait for us
+    # at each loss: the next step needs a dynamic scale, and a CPU has nothing else to do; a device would wait for us
+    look_at_once = dynamic or settings.device_target == "CPU"
     milestones = settings.freeze_epochs, settings.epoch_size  # always saved
     while place.epoch < settings.epoch_size:
         began, first, pending = time.perf_counter(), place.updates, []
-        rate = learning_rate(max(0, place.updates - 1), per_epoch, settings)
+        rate = learning_rate(max(0, place.updates - 1), per_epoch, settings)  # the last one's: none may be left to do
         if place.epoch < settings.freeze_epochs:  # all of them at once
-            loss, rate = train_classifier(recipe, net, state, train_set), 0.0
-            place.epoch, place.updates = settings.freeze_epochs - 1, settings.freeze_epochs * per_epoch
+            loss, rate = fit_classifier(recipe, net, state, train_set), 0.0
+            place.updates = settings.freeze_epochs * per_epoch
+            place.epoch = settings.freeze_epochs - 1  # the last of them ends below
         else:
             for batch in batches(recipe, train_set, place, ranks):
                 rate = learning_rate(place.updates, per_epoch, settings)
                 masks = steps.keep_masks(recipe, place.epoch, place.step, ranks)
-                pending.append((place.step, step(batch, masks, place.scale, rate, ema_decay(place.updates, settings))))
+                done = step(batch, masks, place.scale, rate, ema_decay(place.updates, settings))
+                pending.append(Update(place.step, rate, *done))
                 place.step, place.updates = place.step + 1, place.updates + 1
                 stopping, every = stop(), settings.save_checkpoint_steps
                 saving = stopping or (every and place.updates % every == 0)
                 if look_at_once or saving or len(pending) == STEPS_AHEAD:
-                    place.settle(pending, rate, dynamic)
+                    place.settle(pending, dynamic)
                 if saving:
                     run.save(state, place)
                 if stopping:
                     return None
-            place.settle(pending, rate, dynamic)
+            place.settle(pending, dynamic)
             loss = place.loss_sum / per_epoch
         seconds = time.perf_counter() - began
         weights = final_weights(state, settings, ranks)
         place.end_epoch(loss, validate(weights), rate, (place.updates - first) * batch_size, seconds)
         on_epoch(place.history[-1])
         run.say(place.line(batch_size))
-        run.keep_best(weights, place)
+        run.keep_best(weights, place)  # before save: the checkpoint says how good the best is
         if place.epoch % settings.save_checkpoint_epochs == 0 or place.epoch in milestones:
             run.save(state, place)
     return final_weights(state, settings, ranks), place
@@ -101,7 +104,8 @@ def batches(recipe, train_set, place, ranks):
         ):
             yield batch
             progress.update(data.batch_size)
-            progress.set_postfix(loss=f"{place.loss_sum / place.step:.3f}", refresh=False)
+            if place.settled:
+                progress.set_postfix(loss=f"{place.loss_sum / place.settled:.3f}", refresh=False)
 
 
 def final_weights(state, settings, ranks):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections import namedtuple
 
 from effnet.errors import InputError
 from effnet.training.step import mean_loss
@@ -10,6 +11,9 @@ FIRST_SCALE = 2.0**16  # of a dynamic loss scale
 OVERFLOWS_IN_A_ROW = 100  # so many skipped updates mean that no loss scale will do
 GOOD_STEPS_TO_DOUBLE = 2000
 
+# An update that was given to the device: its number in the epoch, the learning rate it had, what the step returned
+Update = namedtuple("Update", "number rate losses finite")
+
 
 @dataclasses.dataclass
 class Place:
@@ -17,6 +21,7 @@ class Place:
 
     epoch: int = 0  # epochs finished
     step: int = 0  # updates done in the epoch under way
+    settled: int = 0  # those of them whose losses are in loss_sum
     updates: int = 0
     loss_sum: float = 0.0  # over the steps of the epoch under way
     scale: float = 1.0  # loss scale
@@ -25,27 +30,28 @@ class Place:
     best_top1: float = -1.0
     history: list = dataclasses.field(default_factory=list)  # one record per finished epoch
 
-    def settle(self, pending, rate, dynamic):
-        """Fetch the losses of `pending` steps [(number, (losses, finite))]: add them up, steer a `dynamic` loss scale.
+    def settle(self, pending, dynamic):
+        """Fetch the losses of the `pending` Updates: add them up, steer a `dynamic` loss scale.
 
         Empties the list. Raises InputError for a loss that is not finite, naming the step.
         """
-        for number, (losses, finite) in pending:
-            loss, skipped = mean_loss(losses), dynamic and not bool(finite)
-            where = f"epoch {self.epoch + 1}, step {number + 1}"
+        for update in pending:
+            loss, skipped = mean_loss(update.losses), dynamic and not bool(update.finite)
+            where = f"epoch {self.epoch + 1}, step {update.number + 1}"
             if dynamic:
                 self._steer(skipped, where)
             if not math.isfinite(loss) and not skipped:
                 raise InputError(
-                    f"{where}: the loss is {loss} at learning rate {rate:.3g}; lower train.lr_max or lengthen "
+                    f"{where}: the loss is {loss} at learning rate {update.rate:.3g}; lower train.lr_max or lengthen "
                     "train.warmup_epochs (the last good checkpoint is kept)"
                 )
             self.loss_sum += loss if math.isfinite(loss) else 0.0
+            self.settled += 1
         pending.clear()
 
     def end_epoch(self, loss, found, rate, images, seconds):
         """Record the epoch; `found` is what validation gave: {"loss", "top1", "top5"}."""
-        self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
+        self.epoch, self.step, self.settled, self.loss_sum = self.epoch + 1, 0, 0, 0.0
         self.history.append({
             "epoch": self.epoch,
             "loss": loss,

@@ -1,0 +1,25 @@
+"""The network as it answers: pictures in, logits out, nothing learnt."""
+
+import mindspore as ms
+from mindspore import nn
+
+from effnet.network import operators
+from effnet.network.efficientnet import EfficientNet
+from effnet.network.layers import Normalize
+
+
+class Predict(nn.Cell):
+    """uint8 NHWC pictures -> float32 logits, in evaluation mode. Its weights are zeros until load_weights(net).
+
+    meta: what a model says of itself (effnet/runs/identity.py); variant, class_num, padding, mean and std are used.
+    """
+
+    def __init__(self, meta):
+        super().__init__(auto_prefix=False)
+        self.normalize = Normalize(meta["mean"], meta["std"])
+        self.net = EfficientNet(meta["variant"], meta["class_num"], operators.best_layers(meta["padding"]))
+        self.net.update_parameters_name()
+        self.set_train(False)
+
+    def construct(self, images):
+        return self.net(self.normalize(images)).astype(ms.float32)
