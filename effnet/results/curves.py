@@ -8,14 +8,19 @@ from effnet.results.metrics import DIGITS
 
 @contextlib.contextmanager
 def curves(folder):
-    """f(record) that adds an epoch's record to `folder`/plots/metrics/*.tsv and metrics.json, as dvclive writes
-    them.
+    """f(record) that adds an epoch's record to `folder`/plots/metrics/*.tsv and metrics.json, as dvclive writes them.
+
+    The first record replaces what is there: a training that does not begin leaves the curves of the one before.
     """
     from dvclive import Live  # half a second to import
 
-    with Live(folder, report=None, save_dvc_exp=False, dvcyaml=None) as live:
+    with contextlib.ExitStack() as opened:
+        live = None
 
         def log(record):
+            nonlocal live
+            if live is None:
+                live = opened.enter_context(Live(folder, report=None, save_dvc_exp=False, dvcyaml=None))
             live.step = record["epoch"]
             for name, value in record.items():
                 if name not in ("epoch", "seconds", "images_per_second"):  # a clock's

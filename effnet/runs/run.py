@@ -124,7 +124,7 @@ class Run:
 
     def _give_way(self, what, place, inputs):
         shutil.rmtree(self.folder)
-        self.say(f"{what} it gives way (its weights are in DVC's cache), training starts anew")
+        self.say(f"{what} it gives way (DVC's cache has its weights, if DVC ran it), training starts anew")
 
     def _set_aside(self, what, place, inputs):
         """Move an unfinished run to a name that says what it was, losing nothing."""
