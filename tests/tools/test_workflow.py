@@ -123,7 +123,9 @@ def test_what_a_pull_request_is_told(branches, tmp_path):
     branches.run("dvc", "push", "-r", "shipped", "metrics/quantized")
     branches.commit("shipped")
     clone = branches.clone(tmp_path / "clone", "-b", "slower")
-    clone.run("bash", "-euo", "pipefail", "-c", script, env={"GITHUB_STEP_SUMMARY": str(tmp_path / "summary")})
+    env = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    done = clone.run("bash", "-euo", "pipefail", "-c", script, env=env)
+    assert "failed to load" not in done.stderr and "left out" not in done.stdout
     rows = [
         [cell.strip() for cell in line.split("|")] for line in (clone.folder / "comment.md").read_text().splitlines()
     ]
@@ -131,5 +133,4 @@ def test_what_a_pull_request_is_told(branches, tmp_path):
     assert (
         changes["metrics/evaluate.json", "top1"].startswith("-") and float(changes["metrics/evaluate.json", "loss"]) > 0
     )
-    assert ("metrics/quantized/int8.json", "top1") in changes
     assert ("params.yaml", "train.lr_max") in changes and (tmp_path / "summary").stat().st_size > 100
