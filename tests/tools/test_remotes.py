@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.tools import servers
 
-S3, FOLDER = "'remote \"s3\"'", "'remote \"folder\"'"  # as DVC heads its sections
+S3, SSH, FOLDER = (f"'remote \"{kind}\"'" for kind in ("s3", "ssh", "folder"))  # as DVC heads its sections
 RESULTS = ["models/effnet.ckpt", "models/effnet.onnx", "data/prepared/index.json", "metrics/evaluate/per_image.csv"]
 
 
@@ -54,6 +54,13 @@ def pull(project, *args, check=True):
 
 def push(project, *args, check=True):
     return project.run("python", "-m", "tools.transfer", "push", *args, check=check)
+
+
+def local(project):
+    """The options of .dvc/config.local by section."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(project.folder / ".dvc/config.local")
+    return {section: dict(parser[section]) for section in parser.sections()}
 
 
 def refused(done):
@@ -125,9 +132,7 @@ def test_branches_with_remotes_of_different_kinds(committed, tmp_path):
             assert "in place: " in pull(committed).stdout
             assert f"files sent to {tmp_path}/store" in push(committed).stdout  # this clone's, on every branch
             committed.run("dvc", "status", "--cloud")
-    local = configparser.ConfigParser()
-    local.read(committed.folder / ".dvc/config.local")
-    found = {section: set(local[section]) for section in local.sections()}
+    found = {section: set(options) for section, options in local(committed).items()}
     keys = {"access_key_id", "secret_access_key"}
     assert found == {"core": {"remote"}, S3: {"url", "endpointurl", *keys}, FOLDER: {"url"}}
 
@@ -139,10 +144,15 @@ def test_keys_never_reach_git(committed, tmp_path):
     committed.commit("s3")
     password = secrets.token_hex(12)
     remote(committed, f"ssh://me:%3A{password}@host:2222/path")
-    kept = (committed.folder / ".dvc/config.local").read_text()
-    assert f":{password}" in kept and not [key for key in keys.values() if key in kept]
+    kept = local(committed)
+    assert kept[SSH]["password"] == f":{password}" and set(kept[SSH]) == {"url", "password"}
+    assert set(keys.values()) < set(kept[S3].values()) and kept[S3]["url"] == "s3://bucket/path"
     committed.commit("ssh")
     assert "url = ssh://me@host:2222/path" in (committed.folder / ".dvc/config").read_text()
+    remote(committed, "s3://other/path")  # keys are for the address that they were given with
+    assert set(local(committed)[S3]) == {"url"}
+    remote(committed, f"ssh://me:%3A{password}@host:2222/path")
+    committed.commit("another bucket")
     history = committed.run("git", "log", "-p", "--all").stdout
     assert "s3://bucket/path" in history and not [s for s in (*keys.values(), password) if s in history]
 
