@@ -53,6 +53,7 @@ class Run:
             if self.ranks.rank == 0:
                 act()
             wait_for_all(self.ranks)
+            self.continued = []
             return None
         if found is None:
             return None
@@ -74,15 +75,18 @@ class Run:
         if not kept or found.inputs:
             return None
         place, what = Place(**kept["place"]), f"{self.model} is the finished model"
-        self.continued = kept["continued"]
+        continued = kept["continued"]
         if found.code:
+            if checkpoints(self.folder):  # there is more to say about those
+                return None
             if self.wish != "continue":
-                if checkpoints(self.folder) or work(kept["identity"], place) <= HOURS_WORK:
+                if work(kept["identity"], place) <= HOURS_WORK:
                     return None
                 raise InputError(
                     f"{what} of this recipe and data, and since then the code changed: {named(found)}. {WAYS_ON}"
                 )
-            self.continued = [*self.continued, {"epoch": place.epoch, "step": 0, "changed": found.code}]
+            continued = [*continued, {"epoch": place.epoch, "step": 0, "changed": found.code}]
+        self.continued = continued
         self.say(f"{what} of this recipe, data and code: taken up, nothing is trained (ANEW=1 trains)")
         arrays = weights | {f"ema.{name}": array for name, array in weights.items()}
         checkpoint.restore([p for p in state if p.name in arrays], arrays)

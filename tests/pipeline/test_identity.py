@@ -48,7 +48,8 @@ def test_anew_trains_all_the_same(ran):
 def test_a_setting_of_evaluation_trains_nothing(ran):
     ran.set(evaluate__resize=36)
     out = ran.run("dvc", "repro").stdout
-    assert ran.ran(out) == ["evaluate", "export", "quantize", "onnx_eval", "build310", "infer310", "parity"]
+    # not build310: resizing is no part of the MINDIR, which is the same bytes
+    assert ran.ran(out) == ["evaluate", "export", "quantize", "onnx_eval", "infer310", "parity"]
     assert json.loads((ran.folder / "models/effnet.json").read_text())["resize"] == 36
 
 

@@ -174,6 +174,28 @@ def test_continue_takes_it_up_under_other_code_and_records_it(here, updates):
     assert later.continued == run.continued and finish(later, again) == after
 
 
+def test_under_other_code_checkpoints_come_first(here):
+    """What is asked about them is answered about them."""
+    finish(here(), place(updates=int(1e9)))
+    unfinished = place()
+    unfinished.epoch = 1
+    here().save(state(), unfinished)
+    with pytest.raises(InputError, match="checkpoints holds a run that had come to epoch 2, step 1, and since then"):
+        here(OTHER_CODE).take_up(state())
+    run = here(OTHER_CODE, "continue")
+    assert run.take_up(state()).epoch == 1
+    assert run.continued == [{"epoch": 1, "step": 0, "changed": CHANGED}]
+
+
+def test_a_training_from_the_beginning_was_never_continued(here):
+    run = here(OTHER_CODE, "continue")
+    finish(here())
+    finish(run, run.take_up(state()))
+    assert checkpoint.load(run.model)[1][checkpoint.RUN]["continued"]
+    again = here(ANYTHING)  # back to the first code: little work, done again
+    assert again.take_up(state()) is None and again.continued == []
+
+
 def test_an_hour_s_work_is_about_an_hour_of_two_cores():
     """README's demo, B2 at 48 px on the digits, is minutes; the paper's B0 on ImageNet is weeks."""
 

@@ -106,6 +106,16 @@ def test_under_other_code_nothing_is_lost_unasked(kept, tmp_path, epoch, seconds
     assert later.take_up(state(0)).epoch == epoch + 1 and later.continued == run.continued  # and it stays on record
 
 
+@pytest.mark.parametrize("identity, wish", [(OTHER_CODE, "anew"), (OTHER_RECIPE, ""), (ANYTHING, "")])
+def test_what_starts_anew_was_never_continued(kept, identity, wish):
+    kept().save(state(7), place(2))
+    run = kept(OTHER_CODE, "continue")
+    run.take_up(state(0))
+    run.save(state(8), place(4))
+    later = kept(identity, wish)
+    assert run.continued and later.take_up(state(0)) is None and later.continued == []
+
+
 def test_a_short_finished_run_of_other_code_gives_way(kept, tmp_path):
     kept().save(state(7), place(4))
     assert kept(OTHER_CODE).take_up(state(0)) is None
