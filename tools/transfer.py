@@ -85,10 +85,10 @@ def _fetch(repo, outputs):
 
 def _any_in(store, out):
     """Whether the remote's `store` has something of an output that the cache lacks."""
-    obj = out.get_obj() or (out.hash_info.isdir and _tree(store, out))
     if not out.hash_info.isdir:
         return store.exists(out.hash_info.value)
-    return bool(obj) and any(store.exists(found.value) for _, _, found in obj)
+    out.obj = out.get_obj() or _tree(store, out)  # kept, so that _missing can name its files
+    return bool(out.obj) and any(store.exists(found.value) for _, _, found in out.obj)
 
 
 def push(repo, outputs, files, force):
@@ -110,7 +110,10 @@ def push(repo, outputs, files, force):
     store = repo.cloud.get_remote_odb(name)
     store.fs.exists(store.path)  # one request that fails clearly where the transfer's own many would not
     get_index(store).clear()
-    print(f"{repo.push(files or None)} files sent to {repo.config['remote'][name]['url']}")
+    # DVC takes a folder whose list of files is there for whole: its files are looked for one by one
+    each = {found for out in outputs if out.hash_info.isdir for _, _, found in out.get_obj()}
+    sent = len(repo.cloud.transfer(repo.cache.local, store, each).transferred) + repo.push(files or None)
+    print(f"{sent} files sent to {repo.config['remote'][name]['url']}")
     if git("status", "--porcelain", "--", "dvc.lock", "dvc.yaml", "params.yaml", "metrics", ".dvc/config"):
         print(
             "note: dvc.lock, metrics or recipe are not committed yet: "

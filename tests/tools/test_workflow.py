@@ -81,14 +81,15 @@ def test_a_queued_experiment_runs_the_code_that_was_queued(branches, tmp_path):
     loop = clone.folder / "effnet/training/loop.py"
     code = loop.read_text()
     loop.write_text(f'print("code that was queued")\n{code}')
-    clone.run("dvc", "exp", "run", "--queue", "-n", "then", *SHORT, "train")
+    clone.run("dvc", "exp", "run", "--queue", "-n", "then", *SHORT, "evaluate")
     loop.write_text(f'print("code of the workspace")\n{code}')
     clone.run("dvc", "queue", "start")
     said = clone.run("dvc", "queue", "logs", "-f", "then").stdout
     assert "code that was queued" in said and "code of the workspace" not in said
-    done = clone.run("dvc", "exp", "run", "--temp", "-n", "now", *SHORT, "train")
+    done = clone.run("dvc", "exp", "run", "--temp", "-n", "now", *SHORT, "evaluate")
     assert "code of the workspace" in done.stdout and "code that was queued" not in done.stdout
-    assert "code that was queued" in clone.run("git", "show", "then:effnet/training/loop.py").stdout
+    clone.run("dvc", "exp", "branch", "then", "queued")
+    assert "code that was queued" in clone.run("git", "show", "queued:effnet/training/loop.py").stdout
 
 
 def test_the_environments_own_dvc_runs_the_environments_python(tmp_path):
@@ -119,7 +120,7 @@ def test_what_a_pull_request_is_told(branches, tmp_path):
     script = next(step["run"] for step in steps if "comment.md" in step.get("run", "")).replace(
         "${{ github.base_ref }}", "main"
     )
-    branches.run("git", "switch", "-q", "slower")
+    branches.run("git", "switch", "-qf", "slower")  # an experiment's results lie in the workspace
     branches.run("dvc", "push", "-r", "shipped", "metrics/quantized")
     branches.commit("shipped")
     clone = branches.clone(tmp_path / "clone", "-b", "slower")
