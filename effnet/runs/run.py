@@ -107,17 +107,17 @@ class Run:
         what = "finished run" if finished else f"run that had come to epoch {place.epoch + 1}, step {place.step + 1}"
         what = f"{self.folder} holds a {what}"
         if self.wish == "anew":
-            return lambda: (self._give_way if finished else self._set_aside)(f"{what}; ANEW=1:", place, found.inputs)
+            return lambda: self._leave(f"{what}; ANEW=1:", finished, place, found.inputs)
         if found.inputs:
             what = f"{what} of another recipe or other data ({'; '.join(found.inputs[:3])})"
-            return lambda: (self._give_way if finished else self._set_aside)(f"{what};", place, found.inputs)
+            return lambda: self._leave(f"{what};", finished, place, found.inputs)
         if found.code:
             changed = named(found)
             if self.wish == "continue":
                 self.continued = [*self.continued, {"epoch": place.epoch, "step": place.step, "changed": found.code}]
                 self.say(f"{what}; going on with it under other code ({changed}), as CONTINUE=1 asks")
             elif finished and sum(record["seconds"] for record in place.history) <= HOUR:
-                return lambda: self._give_way(f"{what} of other code ({changed});", place, [])
+                return lambda: self._leave(f"{what} of other code ({changed});", finished, place, [])
             else:
                 raise InputError(f"{what}, and since then the code changed: {changed}. {WAYS_ON}")
         if finished:
@@ -126,12 +126,12 @@ class Run:
             self.say(f"resumed at epoch {place.epoch + 1}, step {place.step + 1} ({place.updates} updates done)")
         return None
 
-    def _give_way(self, what, place, inputs):
-        shutil.rmtree(self.folder)
-        self.say(f"{what} it gives way (DVC's cache has its weights, if DVC ran it), training starts anew")
-
-    def _set_aside(self, what, place, inputs):
-        """Move an unfinished run to a name that says what it was, losing nothing."""
+    def _leave(self, what, finished, place, inputs):
+        """Let a finished run give way; move an unfinished one to a name that says what it was, losing nothing."""
+        if finished:
+            shutil.rmtree(self.folder)
+            self.say(f"{what} it gives way (DVC's cache has its weights, if DVC ran it), training starts anew")
+            return
         was = re.sub(r"[^\w.+-]+", "_", ".".join(inputs[:2] or ["same_recipe"]))[:60]
         names = (f"{self.folder.name}.epoch_{place.epoch + 1}.{was}{f'.{n}' if n else ''}" for n in range(10_000))
         there = next(path for name in names if not (path := self.folder.with_name(name)).exists())
