@@ -1,4 +1,5 @@
-"""JPEG decoding and resampling in C (image.h), called through ctypes, which releases Python's lock.
+"""JPEG decoding and resampling (image.h) and what augmentation does to pixels (operations.h) in C, called through
+ctypes, which releases Python's lock.
 
 Compiled at its first use (build.py). Needs a C compiler and libjpeg-turbo with its headers (Debian: gcc libjpeg-dev).
 """
@@ -13,7 +14,8 @@ from effnet.errors import InputError
 from effnet.native.build import shared_library
 
 FOLDER = Path(__file__).parent
-FILTERS = {"bilinear": 2, "bicubic": 3}
+FILTERS = {"linear": 1, "bilinear": 2, "bicubic": 3}
+ENHANCEMENTS = ("brightness", "contrast", "color", "sharpness")
 
 
 @functools.cache
@@ -27,6 +29,12 @@ def _library():
         "image_eval": (*data, number, number, number, number, pointer),
         "image_eval_pixels": (pointer, number, number, number, number, number, number, pointer),
         "image_train": (*data, pointer, number, number, number, pointer),
+        **{f"image_{kind}": (pointer, number, number, ctypes.c_float) for kind in ENHANCEMENTS},
+        "image_autocontrast": (pointer, number, number),
+        "image_equalize": (pointer, number, number),
+        "image_histogram": (pointer, number, number, pointer),
+        "image_point": (pointer, number, number, pointer),
+        "image_affine": (pointer, number, number, pointer, ctypes.c_char_p),
     }.items():
         getattr(library, name).argtypes = (*arguments, ctypes.c_char_p)
     return library
@@ -102,3 +110,49 @@ def center_of_pixels(pixels, side, interpolation, out):
     _call(
         "image_eval_pixels", pixels.ctypes.data, w, h, side, FILTERS[interpolation], len(out), len(out), out.ctypes.data
     )
+
+
+# Of `pixels`, contiguous uint8 (h, w, 3), which all but histogram change in place, to the bytes that Pillow gives.
+
+
+def enhance(kind, pixels, factor):
+    """Pillow's ImageEnhance: `kind` is one of ENHANCEMENTS; a factor of 1 changes nothing."""
+    factor = max(-1e6, min(factor, 1e6))  # beyond, the same comes out, and integers do not hold it
+    _call_on(f"image_{kind}", pixels, factor)
+
+
+def autocontrast(pixels):
+    """Pillow's ImageOps.autocontrast: each channel stretched to 0 to 255."""
+    _call_on("image_autocontrast", pixels)
+
+
+def equalize(pixels):
+    """Pillow's ImageOps.equalize: the histogram of each channel made flat."""
+    _call_on("image_equalize", pixels)
+
+
+def histogram(pixels):
+    """int64 (3, 256): how often each value occurs in each channel."""
+    counts = np.empty((3, 256), np.int64)
+    _call_on("image_histogram", pixels, counts.ctypes.data)
+    return counts
+
+
+def point(pixels, tables):
+    """Pillow's Image.point: value v of channel c becomes tables[c, v]; `tables` is uint8 (3, 256)."""
+    tables = np.ascontiguousarray(tables, np.uint8)
+    _call_on("image_point", pixels, tables.ctypes.data)
+
+
+def affine(pixels, matrix, fill):
+    """Pillow's Image.transform(size, AFFINE, matrix, fillcolor=fill): the nearest pixel, `fill` (r, g, b) from outside.
+
+    Raises InputError where coordinates go beyond 16384.
+    """
+    _call_on("image_affine", pixels, (ctypes.c_double * 6)(*matrix), bytes(fill))
+
+
+def _call_on(name, pixels, *arguments):
+    height, width = pixels.shape[:2]
+    assert pixels.flags.c_contiguous and pixels.dtype == np.uint8 and pixels.shape[2:] == (3,)
+    _call(name, pixels.ctypes.data, width, height, *arguments)

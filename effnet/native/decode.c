@@ -210,7 +210,7 @@ int image_train(const uint8_t *data, size_t size, const int box[4], int filter, 
         code = IMAGE_BAD;
     }
     if (code == IMAGE_OK) {
-        int d = 8;
+        int d = filter == IMAGE_LINEAR ? 1 : 8;
         while (d > 1 && (box[2] - box[0] < d * out_size || box[3] - box[1] < d * out_size)) d /= 2;
         struct resize how = {{0}, filter, out_size, out_size, 0, 0, out_size, out_size, flip};
         for (int i = 0; i < 4; i++) how.box[i] = (double)box[i] / d;

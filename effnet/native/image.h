@@ -23,10 +23,9 @@ enum { IMAGE_OK = 0, IMAGE_BAD = 1, IMAGE_NOT_JPEG = 2 }; /* IMAGE_NOT_JPEG: doe
 enum { IMAGE_ERROR_SIZE = 256 };
 enum { IMAGE_MAX_PIXELS = 178956970 }; /* Pillow's own limit; larger pictures are refused */
 
-enum {
-    IMAGE_BILINEAR = 2,
-    IMAGE_BICUBIC = 3
-}; /* Pillow's numbers; both antialiased when shrinking, bicubic with a = -0.5 */
+/* Pillow's numbers, antialiased when shrinking, bicubic with a = -0.5; and bilinear of the four nearest pixels of the
+ * box however much it shrinks, as OpenCV's INTER_LINEAR, to a level: weights are finer here. */
+enum { IMAGE_LINEAR = 1, IMAGE_BILINEAR = 2, IMAGE_BICUBIC = 3 };
 
 /* Width and height of a JPEG, from its header. */
 int image_size(const uint8_t *data, size_t size, int *width, int *height, char *error);
@@ -53,8 +52,8 @@ int image_eval_pixels(const uint8_t *pixels, int width, int height, int side, in
 
 /* Training: box (left, top, right, bottom; whole pixels of the full picture) resized to out_size * out_size, mirrored
  * if `flip`. Where the box is at least d = 2, 4 or 8 times as large as the output both ways, the picture is decoded at
- * 1/d of its size (the largest such d) by libjpeg's scaled inverse transform, and box / d is resized. out: out_size *
- * out_size * 3 bytes. */
+ * 1/d of its size (the largest such d) by libjpeg's scaled inverse transform, and box / d is resized; never so with
+ * IMAGE_LINEAR. out: out_size * out_size * 3 bytes. */
 int image_train(const uint8_t *data, size_t size, const int box[4], int filter, int out_size, int flip, uint8_t *out,
                 char *error);
 

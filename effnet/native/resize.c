@@ -7,17 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpus.h"
 #include "image.h"
 #include "resample.h"
 
 enum { FRACTION = 22, HALF = 1 << (FRACTION - 1) };
-
-#ifdef FOR_EACH_CPU /* given empty on the command line: one version for all processors */
-#elif defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EACH_CPU __attribute__((target_clones("avx2", "default")))
-#else
-#define FOR_EACH_CPU
-#endif
 
 typedef int32_t ints8 __attribute__((vector_size(32)));
 
@@ -41,7 +35,8 @@ static double bicubic(double x) {
  * are floats. */
 static int axis_init(struct axis *axis, int size, float low, float high, int full, int offset, int count, int filter) {
     double (*weigh)(double) = filter == IMAGE_BICUBIC ? bicubic : bilinear;
-    double scale = (double)(high - low) / full, stretch = scale < 1.0 ? 1.0 : scale, step = 1.0 / stretch;
+    double scale = (double)(high - low) / full;
+    double stretch = scale < 1.0 || filter == IMAGE_LINEAR ? 1.0 : scale, step = 1.0 / stretch;
     double support = (filter == IMAGE_BICUBIC ? 2.0 : 1.0) * stretch;
     int *stop = malloc(count * sizeof *stop);
     axis->start = malloc(count * sizeof *axis->start);
@@ -52,8 +47,9 @@ static int axis_init(struct axis *axis, int size, float low, float high, int ful
     for (int i = 0; i < count; i++) {
         double centre = low + (offset + i + 0.5) * scale;
         int from = (int)(centre - support + 0.5), to = (int)(centre + support + 0.5);
-        from = axis->start[i] = from < 0 ? 0 : from;
-        to = stop[i] = to > size ? size : to;
+        int least = filter == IMAGE_LINEAR ? (int)low : 0, most = filter == IMAGE_LINEAR ? (int)ceil(high) : size;
+        from = axis->start[i] = from < least ? least : from;
+        to = stop[i] = to > most ? most : to;
         if (from < axis->first) axis->first = from;
         if (to > axis->end) axis->end = to;
         if (to - from > axis->taps) axis->taps = to - from;

@@ -1,18 +1,38 @@
-/* Damages good JPEGs at random and puts them through every function of image.h: fuzz TIMES FILE... Prints how many
- * could be read and not. Compiled with sanitizers by test_native.py; a fixed seed, so that a finding can be looked at
- * again. */
+/* Damages good JPEGs at random and puts them through every function of image.h and operations.h: fuzz TIMES FILE...
+ * Prints how many could be read and not. Compiled with sanitizers by test_native.py; a fixed seed, so that a finding
+ * can be looked at again. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "image.h"
+#include "operations.h"
 
 static uint64_t state = 1;
 
 static uint32_t below(uint32_t n) {
     state = state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)((state >> 33) % n);
+}
+
+/* A number from -1 to 1, now and then beyond what a picture bears. */
+static double number(void) { return ((double)below(2001) - 1000) / (below(20) ? 1000 : 1); }
+
+/* In memory that is as large as the picture, for reads past its end to be seen. */
+static void change(uint8_t *pixels, int width, int height) {
+    char error[IMAGE_ERROR_SIZE] = "";
+    float factor = (float)(2 * number());
+    double matrix[6];
+    const uint8_t fill[3] = {1, 2, 3};
+    for (int i = 0; i < 6; i++) matrix[i] = below(3) ? number() * (i % 3 == 2 ? 200 : 2) : i % 4 == 0;
+    image_brightness(pixels, width, height, factor, error);
+    image_sharpness(pixels, width, height, factor, error);
+    image_affine(pixels, width, height, matrix, fill, error);
+    image_contrast(pixels, width, height, factor, error);
+    image_color(pixels, width, height, factor, error);
+    image_autocontrast(pixels, width, height, error);
+    image_equalize(pixels, width, height, error);
 }
 
 int main(int argc, char **argv) {
@@ -39,6 +59,7 @@ int main(int argc, char **argv) {
                 image_resize(pixels, width, height, part, 2 + below(2), 1 + below(64), 1 + below(64), out, error);
                 image_eval_pixels(pixels, width, height, 64, 2 + below(2), 64, 1 + below(64), out, error);
             }
+            if (code == IMAGE_OK) change(pixels, width, height);
             int left = below(width), top = below(height);
             int box[4] = {left, top, left + 1 + below(width - left), top + 1 + below(height - top)};
             image_train(data, size, box, 2 + below(2), 1 + below(64), below(2), out, error);

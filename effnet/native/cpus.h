@@ -1,0 +1,12 @@
+/* One version of a loop for each processor that does it faster (inside effnet/native). */
+#ifndef EFFNET_CPUS_H
+#define EFFNET_CPUS_H
+
+#ifdef FOR_EACH_CPU /* given empty on the command line: one version for all processors */
+#elif defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define FOR_EACH_CPU __attribute__((target_clones("avx2", "default")))
+#else
+#define FOR_EACH_CPU
+#endif
+
+#endif
