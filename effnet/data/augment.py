@@ -1,21 +1,17 @@
 """Random changes of training pictures, all drawn from generators keyed by what they are for.
 
-AutoAugment is the ImageNet policy of Cubuk et al., arXiv 1805.09501 (table 9), RandAugment of arXiv 1909.13719;
-magnitudes in the papers' units, on their scale of 0 to 10 (table 6 of the first). Random resized crop as in
-torchvision, random erasing of arXiv 1708.04896, mixup of 1710.09412, cutmix of 1905.04899.
+Random resized crop as in torchvision, random erasing of arXiv 1708.04896, mixup of 1710.09412, cutmix of 1905.04899;
+AutoAugment and RandAugment have a file of their own, policies.py.
 """
 
 import math
-import re
-from functools import partial
+from itertools import permutations
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageOps
 
-from effnet.errors import InputError
+from effnet.data import operations
 
-FILL = (128, 128, 128)  # what geometric operations move in, as in the authors' code
-TRANSLATE = 150 / 331  # the paper's 150 pixels were of pictures of 331
+JITTERS = operations.brightness, operations.contrast, operations.color
 
 
 def crop_box(width, height, scale, ratio, rng):
@@ -40,16 +36,17 @@ def crop_box(width, height, scale, ratio, rng):
     return left, top, left + w, top + h
 
 
-def color_jitter(image, strengths, rng):
-    """Brightness, contrast and saturation, in this order, each times a factor uniform in 1 +- its strength, not
-    below 0.
+def color_jitter(pixels, strengths, rng, order="fixed"):
+    """Brightness, contrast and saturation, in place, in this order or ("random") in any, each times a factor uniform in
+    1 +- its strength, not below 0.
     """
-    for enhance, strength in zip(
-        (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color), strengths, strict=True
-    ):
+    jitters = tuple(zip(JITTERS, strengths, strict=True))
+    if order == "random":
+        orders = tuple(permutations(jitters))
+        jitters = orders[int(rng.random() * len(orders))]
+    for jitter, strength in jitters:
         if strength:
-            image = enhance(image).enhance(max(0.0, 1 + strength * (2 * rng.random() - 1)))
-    return image
+            jitter(pixels, max(0.0, 1 + strength * (2 * rng.random() - 1)))
 
 
 def erase(pixels, rng):
@@ -92,127 +89,3 @@ def mix(pair, rng, mixup, cutmix):
     left, right = max(0, round(x - w)), min(width, round(x + w))
     pair[:, top:bottom, left:right] = pair[::-1, top:bottom, left:right].copy()
     return 1 - (bottom - top) * (right - left) / (height * width)
-
-
-# Operations take (image, signed share of the greatest magnitude, -1 to 1); only the geometric ones look at the sign.
-
-
-def shear_x(image, m):
-    return _affine(image, (1, 0.3 * m, 0, 0, 1, 0))
-
-
-def shear_y(image, m):
-    return _affine(image, (1, 0, 0, 0.3 * m, 1, 0))
-
-
-def translate_x(image, m):
-    return _affine(image, (1, 0, TRANSLATE * m * image.width, 0, 1, 0))
-
-
-def translate_y(image, m):
-    return _affine(image, (1, 0, 0, 0, 1, TRANSLATE * m * image.height))
-
-
-def rotate(image, m):
-    return image.rotate(30 * m, fillcolor=FILL)
-
-
-def solarize(image, m):
-    return ImageOps.solarize(image, 256 * (1 - abs(m)))  # inverts from the threshold up
-
-
-def posterize(image, m):
-    return ImageOps.posterize(image, 8 - round(4 * abs(m)))
-
-
-def _enhance(kind, image, m):
-    return kind(image).enhance(0.1 + 1.8 * abs(m))
-
-
-def _affine(image, matrix):
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, fillcolor=FILL)
-
-
-OPERATIONS = {
-    "ShearX": shear_x,
-    "ShearY": shear_y,
-    "TranslateX": translate_x,
-    "TranslateY": translate_y,
-    "Rotate": rotate,
-    "AutoContrast": lambda image, m: ImageOps.autocontrast(image),
-    "Invert": lambda image, m: ImageOps.invert(image),
-    "Equalize": lambda image, m: ImageOps.equalize(image),
-    "Solarize": solarize,
-    "Posterize": posterize,
-    "Contrast": partial(_enhance, ImageEnhance.Contrast),
-    "Color": partial(_enhance, ImageEnhance.Color),
-    "Brightness": partial(_enhance, ImageEnhance.Brightness),
-    "Sharpness": partial(_enhance, ImageEnhance.Sharpness),
-    "Identity": lambda image, m: image,
-}
-
-RAND_AUGMENT = [name for name in OPERATIONS if name != "Invert"]  # the 14 of the paper
-
-IMAGENET = [  # operation, chance, magnitude; twice
-    ("Posterize", 0.4, 8, "Rotate", 0.6, 9),
-    ("Solarize", 0.6, 5, "AutoContrast", 0.6, 5),
-    ("Equalize", 0.8, 8, "Equalize", 0.6, 3),
-    ("Posterize", 0.6, 7, "Posterize", 0.6, 6),
-    ("Equalize", 0.4, 7, "Solarize", 0.2, 4),
-    ("Equalize", 0.4, 4, "Rotate", 0.8, 8),
-    ("Solarize", 0.6, 3, "Equalize", 0.6, 7),
-    ("Posterize", 0.8, 5, "Equalize", 1.0, 2),
-    ("Rotate", 0.2, 3, "Solarize", 0.6, 8),
-    ("Equalize", 0.6, 8, "Posterize", 0.4, 6),
-    ("Rotate", 0.8, 8, "Color", 0.4, 0),
-    ("Rotate", 0.4, 9, "Equalize", 0.6, 2),
-    ("Equalize", 0.0, 7, "Equalize", 0.8, 8),
-    ("Invert", 0.6, 4, "Equalize", 1.0, 8),
-    ("Color", 0.6, 4, "Contrast", 1.0, 8),
-    ("Rotate", 0.8, 8, "Color", 1.0, 2),
-    ("Color", 0.8, 8, "Solarize", 0.8, 7),
-    ("Sharpness", 0.4, 7, "Invert", 0.6, 8),
-    ("ShearX", 0.6, 5, "Equalize", 1.0, 9),
-    ("Color", 0.4, 0, "Equalize", 0.6, 3),
-    ("Equalize", 0.4, 7, "Solarize", 0.2, 4),
-    ("Solarize", 0.6, 5, "AutoContrast", 0.6, 5),
-    ("Invert", 0.6, 4, "Equalize", 1.0, 8),
-    ("Color", 0.6, 4, "Contrast", 1.0, 8),
-    ("Equalize", 0.8, 8, "Equalize", 0.6, 3),
-]
-
-
-def policy(name):
-    """What `apply` needs for a recipe's auto_augment: '' none, 'imagenet', or 'rand-mM-nN'.
-
-    Raises InputError for anything else.
-    """
-    if name in ("", "imagenet"):
-        return name
-    found = re.fullmatch(r"rand-m(\d+)-n(\d+)", name)
-    if not found or int(found[1]) > 10:
-        raise InputError(
-            f"augment.auto_augment: '{name}' is not '', 'imagenet' or 'rand-mM-nN' with M from 0 to 10, "
-            "e.g. 'rand-m9-n2'"
-        )
-    return int(found[1]), int(found[2])
-
-
-def apply(policy, image, rng):
-    """AutoAugment: one of the 25 sub-policies, each of its two operations with its chance.
-
-    RandAugment: n operations of magnitude m.
-    """
-    if not policy:
-        return image
-    if policy == "imagenet":
-        first, chance1, m1, second, chance2, m2 = IMAGENET[int(rng.random() * len(IMAGENET))]
-        steps = [(first, chance1, m1), (second, chance2, m2)]
-    else:
-        magnitude, count = policy
-        steps = [(RAND_AUGMENT[int(rng.random() * len(RAND_AUGMENT))], 1, magnitude) for _ in range(count)]
-    for operation, chance, magnitude in steps:
-        if rng.random() < chance:
-            sign = 1 if rng.random() < 0.5 else -1
-            image = OPERATIONS[operation](image, sign * magnitude / 10)
-    return image

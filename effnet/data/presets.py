@@ -6,10 +6,11 @@ Both give uint8 RGB; subtracting the mean and dividing by the deviation happens 
   palette pictures become RGB, a PNG named .JPEG is read as what it is. EXIF orientation is not applied, as is the
   convention with ImageNet.
 * Resizing gives the bytes of Pillow 13's Image.resize(box=...), whatever Pillow is installed: antialiased, and not
-  those of Pillow 12 or before for tall pictures, of which 13 shrinks the height first.
+  those of Pillow 12 or before for tall pictures, of which 13 shrinks the height first. "linear" is bilinear without
+  antialiasing, of the four nearest pixels however much the picture shrinks: OpenCV's, so MindSpore's own pipeline's.
 * Training crops a random box. Where that is at least d = 2, 4 or 8 times the output's size both ways, a JPEG is decoded
   at 1/d of its size (Pillow's Image.draft) and the box divided by d is resized: faster, and hardly another picture, for
-  both average over the pixels left out.
+  both average over the pixels left out. "linear" does not average, and always decodes at full size.
 * Evaluation always decodes at full size.
 """
 
@@ -20,7 +21,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from effnet import native
-from effnet.data import augment, streams
+from effnet.data import augment, policies, streams
 from effnet.errors import InputError
 
 
@@ -32,7 +33,7 @@ def train_preset(image_size, recipe, seed):
     each a pure function of (seed, epoch, index). With `out`, a contiguous array of that shape, the picture is written
     there. f raises InputError when `data` is not a readable picture.
     """
-    policy = augment.policy(recipe.auto_augment)
+    policy, how = policies.of(recipe), recipe.interpolation
     uncropped = tuple(recipe.crop_scale) == tuple(recipe.crop_ratio) == (1.0, 1.0)
 
     def preset(data, epoch, index, out=None):
@@ -46,13 +47,13 @@ def train_preset(image_size, recipe, seed):
             else augment.crop_box(width, height, recipe.crop_scale, recipe.crop_ratio, rng)
         )
         flip = recipe.hflip > 0 and rng.random() < recipe.hflip
+        interpolation = how if how != "random" else "bilinear" if rng.random() < 0.5 else "bicubic"
         if picture is None:
-            native.crop(data, box, recipe.interpolation, flip, out)
+            native.crop(data, box, interpolation, flip, out)
         else:
-            out[:] = native.resize(picture, image_size, image_size, recipe.interpolation, box)[:, :: -1 if flip else 1]
-        if policy or any(recipe.color_jitter):
-            image = augment.apply(policy, Image.fromarray(out), rng)
-            out[:] = augment.color_jitter(image, recipe.color_jitter, rng)
+            out[:] = native.resize(picture, image_size, image_size, interpolation, box)[:, :: -1 if flip else 1]
+        policies.apply(policy, out, rng)
+        augment.color_jitter(out, recipe.color_jitter, rng, recipe.jitter_order)
         if recipe.random_erasing and rng.random() < recipe.random_erasing:
             augment.erase(out, rng)
         return out

@@ -7,7 +7,7 @@ same in all versions of NumPy.
 
 import numpy as np
 
-ORDER, SAMPLE, PAIR = range(3)  # what a stream of random numbers is for
+ORDER, SAMPLE, PAIR, HELD_OUT = range(4)  # what a stream of random numbers is for
 
 
 def philox(seed, purpose, epoch, item=0):
@@ -25,6 +25,11 @@ def epoch_order(count, seed, epoch):
     return np.argsort(philox(seed, ORDER, epoch).random_raw(count), kind="stable")
 
 
-def mask_generator(seed, epoch, step):
-    """Generator of the masks of dropout and drop connect for the global batch `step` of `epoch`."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch, step, 1])))
+def mask_generator(seed, epoch, step, skip=0):
+    """Generator of the masks of dropout and drop connect for the global batch `step` of `epoch`, from its float32
+    number `skip` on.
+    """
+    bits = np.random.Philox(np.random.SeedSequence([seed, epoch, step, 1])).advance(skip // 8)  # 8 numbers a count
+    generator = np.random.Generator(bits)
+    generator.random(skip % 8, np.float32)
+    return generator

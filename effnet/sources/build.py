@@ -9,6 +9,7 @@ last act is to rename the folder.
 import contextlib
 import errno
 import fcntl
+import functools
 import json
 import os
 import shutil
@@ -20,16 +21,18 @@ import numpy as np
 
 from effnet.errors import InputError
 from effnet.files import sync_folder
-from effnet.sources import digits, imagenet, published
+from effnet.sources import digits, fashion, imagenet, published
 from effnet.sources import folder as folders
 from effnet.sources.pack import pack
+from effnet.sources.raw import located
 from effnet.sources.writer import write_index
 
 SEED = 0  # of the order in the shards; training shuffles over the whole set again, every epoch
 
 
 def build_shards(data, folder, class_num):
-    """Pack the source that `data` (a recipe's section) names into shards in `folder`, replacing what was there.
+    """Pack the source that `data` (a recipe's section) names into shards in `folder`, replacing what was there. A
+    `class_num` of 0 takes any number of classes.
 
     The folder's bytes depend on the pictures and on source, shards, shorter_side and bad_images, not on the number of
     processes. Raises InputError for a source that is not as it should be, an unreadable picture (unless data.bad_images
@@ -40,8 +43,8 @@ def build_shards(data, folder, class_num):
     part.mkdir(parents=True, exist_ok=True)
     try:
         with _alone(part), _source(data) as source:
-            if len(source.class_ids) != class_num:
-                raise InputError(f"data.root: found {len(source.class_ids)} classes, model.class_num says {class_num}")
+            if class_num not in (0, len(source.class_ids)):
+                raise InputError(_disagreement(data, source.class_ids, class_num))
             _build(source, data, part)
             _publish(part, folder)
     except OSError as error:
@@ -65,7 +68,7 @@ def _alone(part):
 
 @contextlib.contextmanager
 def _source(data):
-    name, root = data.source, data.root
+    name, root, subset = data.source, data.root, data.subset
     if name == "digits":
         with tempfile.TemporaryDirectory() as root:
             digits.write(root)
@@ -73,12 +76,25 @@ def _source(data):
         return
     if not root:
         raise InputError(f"data.root: empty; name the folder of the pictures (data.source: {name})")
+    root = located(root)
+    if name == "fashion":
+        with tempfile.TemporaryDirectory() as work:
+            yield fashion.read(root, work)
+        return
     yield {
         "folder": folders.read,
-        "imagenet": imagenet.read,
+        "imagenet": functools.partial(imagenet.read, subset=subset),
         "flowers": published.flowers,
         "imagenette": published.imagenette,
     }[name](root)
+
+
+def _disagreement(data, class_ids, class_num):
+    names = ", ".join(class_ids[:5]) + (", ..." if len(class_ids) > 5 else "")
+    return (
+        f"data.root: {data.root or data.source} has {len(class_ids)} classes ({names}), model.class_num says "
+        f"{class_num}; write {len(class_ids)} there, or 0 to take as many as there are"
+    )
 
 
 def _build(source, data, part):
@@ -106,7 +122,7 @@ def _build(source, data, part):
         source.classes,
         {name: _records(part, name, count) for name, count in counts.items()},
     )
-    _tell(part)
+    _tell(part, source)
 
 
 def _records(part, split, count):
@@ -114,10 +130,18 @@ def _records(part, split, count):
         yield json.loads((part / f"{split}-{k:05d}.json").read_text())
 
 
-def _tell(part):
-    skipped = [
-        name for split in json.loads((part / "index.json").read_text())["splits"].values() for name in split["skipped"]
-    ]
+def _tell(part, source):
+    """Say what was left out. Raises InputError where nothing is left of a split, or of a class in it."""
+    skipped = []
+    for name, split in json.loads((part / "index.json").read_text())["splits"].items():
+        skipped += split["skipped"]
+        left = set(np.load(part / f"{name}.npy")["label"].tolist())
+        if lost := sorted(set(getattr(source, name).labels.tolist()) - left):
+            named = ", ".join(source.class_ids[label] for label in lost[:5])
+            raise InputError(
+                f"{name}: none of the pictures of {len(lost)} of the {len(source.class_ids)} classes can be read "
+                f"({named}), e.g. {split['skipped'][0]}; mend them, or take these folders out"
+            )
     if skipped:
         print(
             f"{len(skipped)} unreadable pictures left out, all named in index.json: {'; '.join(skipped[:10])}",

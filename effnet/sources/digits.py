@@ -9,6 +9,7 @@ from PIL import Image
 
 from effnet.sources.folder import held_out
 
+COUNT = 1797
 SIDE = 32  # pixels; a JPEG block is 8x8, so a digit left at 8x8 would be one block and nothing to crop
 
 

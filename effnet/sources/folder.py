@@ -95,6 +95,11 @@ def take(split, members):
 def subfolders(folder):
     """Names of the folders in `folder`, sorted; hidden ones are left alone. Raises InputError if there is none."""
     names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    for name in names:
+        if not name.isprintable():  # line breaks, escape codes, bytes that are no UTF-8
+            raise InputError(
+                f"{os.path.join(folder, name)!r}: a name with characters that cannot be printed; rename it"
+            )
     if not names:
         raise InputError(f"{folder}: no class folders in it; expected {folder}/CLASS/*")
     return names

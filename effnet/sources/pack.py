@@ -14,6 +14,7 @@ import PIL
 from effnet.errors import InputError
 from effnet.files import digest, sha256, write_json
 from effnet.progress import bar
+from effnet.shards.index import FORMAT
 from effnet.sources.picture import problem, shrink
 from effnet.sources.writer import write_shard
 
@@ -64,6 +65,7 @@ def _start(counter, stop):
 
 def _write(path, split, shorter_side, bad_images):
     key = digest(
+        FORMAT,
         split.names,
         split.labels.tolist(),
         _stamps(split),
@@ -73,14 +75,23 @@ def _write(path, split, shorter_side, bad_images):
     )
     note = path.with_suffix(".json")
     if note.exists():
-        record = json.loads(note.read_text())
-        if record["key"] == key and path.exists() and sha256(path) == record["sha256"]:
+        record = _noted(note)
+        if record.get("key") == key and path.exists() and sha256(path) == record["sha256"]:
             _count(len(split.names))
             return
         note.unlink()
     bad = []
     record = write_shard(path, _pictures(split, shorter_side, bad_images, bad))
     write_json(note, record | {"file": path.name, "key": key, "bad": bad})
+
+
+def _noted(note):
+    """What an earlier run noted of a shard; nothing, if that run was cut off while it wrote."""
+    try:
+        record = json.loads(note.read_bytes())
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _stamps(split):

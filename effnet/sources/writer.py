@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from effnet.files import sha256, whole, write_json
-from effnet.shards.dataset import FORMAT, ROW
+from effnet.shards.dataset import ROW, checksum
+from effnet.shards.index import FORMAT
 
 
 def write_shard(path, pictures):
     """Write `pictures`, an iterable of (name, bytes, label), as a tar at `path`, whole or not at all.
 
-    Returns the shard's record, plain enough for JSON: bytes, sha256, and lists names, labels, offsets, sizes.
+    Returns the shard's record, plain enough for JSON: bytes, sha256, and lists names, labels, offsets, sizes, checks.
     """
-    record = {"names": [], "labels": [], "offsets": [], "sizes": []}
+    record = {"names": [], "labels": [], "offsets": [], "sizes": [], "checks": []}
     digest, position = hashlib.sha256(), 0
     with whole(path) as file:
 
@@ -29,7 +30,7 @@ def write_shard(path, pictures):
             member = tarfile.TarInfo(name)  # mode 0644, no time, no owner: the same bytes wherever it is written
             member.size = len(data)
             put(member.tobuf(tarfile.PAX_FORMAT))
-            for key, value in zip(record, (name, label, position, len(data)), strict=True):
+            for key, value in zip(record, (name, label, position, len(data), checksum(data)), strict=True):
                 record[key].append(value)
             put(data)
             put(bytes(-len(data) % tarfile.BLOCKSIZE))
@@ -69,7 +70,7 @@ def write_index(folder, recipe, class_ids, classes, splits):
 def _rows(shard, record):
     rows = np.zeros(len(record["names"]), ROW)
     rows["shard"] = shard
-    for column, key in (("offset", "offsets"), ("size", "sizes"), ("label", "labels")):
+    for column, key in (("offset", "offsets"), ("size", "sizes"), ("label", "labels"), ("check", "checks")):
         rows[column] = record[key]
     return rows
 

@@ -19,7 +19,8 @@ from tests.pictures import jpeg, odd
 
 PLAIN = {
     "crop_scale": (1, 1), "crop_ratio": (1, 1), "interpolation": "bilinear", "hflip": 0, "auto_augment": "",
-    "color_jitter": (0, 0, 0), "random_erasing": 0, "mixup": 0, "cutmix": 0, "mean": (127.5,) * 3, "std": (127.5,) * 3,
+    "color_jitter": (0, 0, 0), "jitter_order": "fixed", "random_erasing": 0, "mixup": 0, "cutmix": 0,
+    "mean": (127.5,) * 3, "std": (127.5,) * 3,
 }  # fmt: skip
 CROP = {"crop_scale": (0.08, 1), "crop_ratio": (3 / 4, 4 / 3), "hflip": 0.5}
 EVERYTHING = CROP | {"auto_augment": "imagenet", "color_jitter": (0.4, 0.4, 0.4), "random_erasing": 0.5}
@@ -61,6 +62,33 @@ def test_evaluation_is_pillows(side, crop, interpolation):
         assert made.dtype == np.uint8 and np.array_equal(made, expected(data, side, crop, interpolation)), rgb(
             data
         ).size
+
+
+def test_linear_is_mindspore_s_own():
+    """Evaluation and training crops as the original's scripts have them made, each byte to a level."""
+    from mindspore.dataset import vision
+
+    from effnet import network  # noqa: F401  sets what MindSpore reads when it is imported
+
+    preset = eval_preset(evaluation(280, 260, "linear"))
+    for path in sorted(SHARED.glob("imagenet100/*"))[::10]:
+        data = path.read_bytes()
+        pixels = vision.Decode()(np.frombuffer(data, np.uint8))
+        theirs = vision.CenterCrop(260)(vision.Resize(280)(pixels)).astype(int)
+        assert np.abs(theirs - preset(data)).max() <= 1, path
+        height, width = pixels.shape[:2]
+        for left, top, right, bottom in ((width // 5, 7, width // 2, height // 2), (0, 0, width, height)):
+            crop = np.ascontiguousarray(pixels[top:bottom, left:right])
+            for size in (260, 40):  # the smaller one is not decoded at a part of its size
+                made = np.empty((size, size, 3), np.uint8)
+                native.crop(data, (left, top, right, bottom), "linear", False, made)
+                assert np.abs(vision.Resize((size, size))(crop).astype(int) - made).max() <= 1, path
+
+
+def test_random_resampling_is_either():
+    data, preset = jpeg(2, (200, 150)), train_preset(100, settings(interpolation="random"), 9)
+    made = {preset(data, 0, index).tobytes() for index in range(20)}
+    assert made == {resize(rgb(data), (100, 100), how).tobytes() for how in ("bilinear", "bicubic")}
 
 
 def test_odd_pictures_are_read_as_what_they_are():

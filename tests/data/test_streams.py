@@ -25,3 +25,10 @@ def test_masks_are_known_numbers():
 
 def test_an_epochs_order_is_known_numbers():
     assert streams.epoch_order(10, 7, 3).tolist() == [2, 8, 9, 4, 0, 6, 7, 5, 1, 3]
+
+
+def test_masks_can_be_drawn_from_any_number_on():
+    whole = streams.mask_generator(7, 3, 5).random(300, np.float32)
+    for skip in (0, 1, 7, 8, 9, 100, 293):
+        rest = streams.mask_generator(7, 3, 5, skip).random(300 - skip, np.float32)
+        assert np.array_equal(rest, whole[skip:]), skip

@@ -297,7 +297,10 @@ def test_a_folder_that_is_not_as_it_should_be_is_named(tmp_path):
     refused("raw/train: no such folder")
     tree(tmp_path / "raw")
     refused("data.root: empty", root="")
-    refused("found 3 classes, model.class_num says 10", class_num=10)
+    refused(
+        r"raw has 3 classes \(ant, bee, cat\), model.class_num says 10; write 3 there, or 0 to take as many",
+        class_num=10,
+    )
     refused("data.shards: 19 shards for 18 pictures in train", shards=19)
     (tmp_path / "raw/val/dog").mkdir()
     refused(r"val/ has 1 classes that train/ has not: dog")

@@ -145,6 +145,46 @@ def refused(root, message):
         imagenet.read(root)
 
 
+def part(root):
+    """Archives of two of the three classes, a training and two validation pictures fewer than the devkit knows."""
+    train = {wnid: dict(list(TRAIN[wnid].items())[1:]) for wnid in WNIDS[1:]}
+    return official(root, train=train, val=dict(list(VAL.items())[2:])), train
+
+
+def test_a_part_of_the_archives_is_taken_where_the_recipe_says_so(tmp_path, capsys):
+    root, train = part(tmp_path / "raw")
+    build_shards(settings(root, source="imagenet", subset=True), tmp_path / "out", 2)
+    found = {split: Dataset(tmp_path / "out", split) for split in ("train", "val")}
+    assert found["train"].class_ids == WNIDS[1:] and found["train"].classes == ["kit fox", "chain saw, chainsaw"]
+    pictures = {f"{wnid}/{name}": data for wnid in train for name, data in train[wnid].items()}
+    assert {name: found["train"].read(i) for i, name in enumerate(found["train"].names)} == pictures
+    # the truth of pictures 3 to 7 is 1, 2, 3, 2, 1; class 2 is not among the training pictures
+    expected = {f"{wnid}/ILSVRC2012_val_{k:08d}.JPEG" for k, wnid in ((3, WNIDS[2]), (5, WNIDS[1]), (7, WNIDS[2]))}
+    assert set(found["val"].names) == expected
+    for dataset in found.values():
+        assert [dataset.class_ids[label] for label in dataset.labels] == [name.split("/")[0] for name in dataset.names]
+    assert (
+        "2 of 3 classes, 11 training and 3 validation pictures, 2 of other classes left out" in capsys.readouterr().err
+    )
+
+
+def test_a_part_is_refused_where_the_recipe_does_not_say_so(tmp_path):
+    refused(
+        part(tmp_path / "raw")[0], "found 2 classes, expected 3; missing: n01000000.*; data.subset: true takes what"
+    )
+
+
+def test_more_than_the_devkit_knows_is_refused_in_a_part_too(tmp_path):
+    more = TRAIN | {"n01000000": TRAIN["n01000000"] | {"n01000000_9.JPEG": jpeg(9)}}
+    for name, changes in {
+        "a": {"train": more},
+        "b": {"train": TRAIN | {"n09999999": {}}},
+        "c": {"val": {"x": b""}},
+    }.items():
+        with pytest.raises(InputError, match="n01000000: 5 of 4|unknown: n09999999|unknown: x"):
+            imagenet.read(official(tmp_path / name, **changes), subset=True)
+
+
 def test_missing_files_are_named(tmp_path):
     for name in (imagenet.DEVKIT_TAR, imagenet.TRAIN_TAR, imagenet.VAL_TAR):
         root = official(tmp_path / "raw")
