@@ -31,7 +31,7 @@ VARIANTS = {
     "efficientnet_toy": Variant(0.25, 0.1, 32),
 }
 
-BN_EPS = 1e-3
+BN_EPS = 1e-3  # the reference's
 SE_RATIO = 0.25  # of the block's input, not of its expanded width
 
 Stage = namedtuple("Stage", "repeats kernel stride expand channels_in channels_out")

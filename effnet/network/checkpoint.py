@@ -11,6 +11,7 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 
+from effnet.arch.family import BN_EPS
 from effnet.errors import InputError
 from effnet.files import aside
 
@@ -33,12 +34,18 @@ def save(path, arrays, meta):
 
 
 def load(path):
-    """`({name: array}, meta)` of a checkpoint. Raises InputError if the file is missing, damaged or not one of ours."""
+    """`({name: array}, meta)` of a checkpoint.
+
+    Raises InputError if the file is missing, damaged or not one of ours, PermissionError if it may not be read.
+    """
     if not Path(path).is_file():
-        raise InputError(f"{path}: no such checkpoint; `dvc repro train` makes it, `dvc pull` brings it")
+        raise InputError(f"{path}: no such checkpoint{_made_by(Path(path))}")
+    open(path, "rb").close()  # MindSpore would call one damaged that may not be read
     try:
         parameters = ms.load_checkpoint(str(path), crc_check=True)
         meta = json.loads(str(parameters.pop(META)))
+        if not isinstance(meta, dict):
+            raise ValueError("what it says of itself is no dictionary")
     except KeyError:
         raise InputError(
             f"{path}: a MindSpore checkpoint, but not written by this project; `make pretrained` converts others"
@@ -50,10 +57,19 @@ def load(path):
     return {name: parameter.asnumpy() for name, parameter in parameters.items()}, meta
 
 
+def _made_by(path):
+    """In words, what makes a checkpoint of this name."""
+    if path.parent.name == "pretrained":
+        return f"; `make pretrained MODEL={path.stem}` makes it"
+    stage = {"effnet.ckpt": "train", "start.ckpt": "pretrained"}.get(path.name)
+    return f"; `dvc repro {stage}` makes it, `dvc pull` brings it" if stage else ""
+
+
 def load_model(path, variant=None, class_num=None):
     """A model's weights and meta, refused unless they are of `variant` with `class_num` classes (where given)."""
     weights, meta = load(path)
     meta.pop(RUN, None)
+    meta.setdefault("bn_eps", BN_EPS)  # of files from before it was a recipe's
     if variant and meta.get("variant") != variant:
         raise InputError(f"{path}: holds {meta.get('variant')}, but model.variant is {variant}")
     if class_num and meta.get("class_num") != class_num:

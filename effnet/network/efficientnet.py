@@ -10,7 +10,7 @@ from mindspore import nn, ops
 from effnet.arch.family import plan
 from effnet.arch.initial import initial_weights
 from effnet.network import operators
-from effnet.network.layers import Layers, Swish, global_average
+from effnet.network.layers import Layers, Swish, SyncBatchNorm2d, global_average
 
 
 class ConvBN(nn.Cell):
@@ -99,23 +99,24 @@ class EfficientNet(nn.Cell):
 
 def create(model, seed=0, sync_bn=False, amp_level="O0"):
     """The network that a recipe's `model` section describes, with its initial weights and its parameters named."""
-    layers = operators.best_layers(model.padding, model.bn_momentum, sync_bn, amp_level)
+    layers = operators.best_layers(model.padding, model.bn_eps, model.bn_momentum, sync_bn, amp_level)
     net = mixed_precision(EfficientNet(model.variant, model.class_num, layers), amp_level)
     net.update_parameters_name()
-    load_weights(net, initial_weights({p.name: p.shape for p in net.get_parameters()}, seed))
+    load_weights(net, initial_weights({p.name: p.shape for p in net.get_parameters()}, seed, model.initial))
     return net
 
 
 def mixed_precision(net, amp_level):
     """Compute in float16: O2 all but batch normalisation, O3 everything, O0 nothing.
 
-    Weights stay float32 and are cast when used.
+    Weights stay float32 and are cast when used. Statistics over all devices are float32 under O3 too, as inside the
+    devices' own batch normalisation: the square of a deviation above 255 is no float16.
     """
     if amp_level != "O0":
         net.to_float(ms.float16)
-    if amp_level == "O2":
+        exact = nn.BatchNorm2d if amp_level == "O2" else SyncBatchNorm2d
         for _, cell in net.cells_and_names():
-            if isinstance(cell, nn.BatchNorm2d):
+            if isinstance(cell, exact):
                 cell.to_float(ms.float32)
     return net
 

@@ -72,12 +72,13 @@ class Layers:
     MindSpore's own.
 
     padding      'same', TensorFlow's, or 'symmetric', PyTorch's k//2
-    bn_momentum  share of the old value in batch normalisation's running statistics
+    bn_eps       added to batch normalisation's variance
+    bn_momentum  share of the old value in its running statistics
     sync_bn      batch statistics over all devices (after effnet.network.ranks.join)
     """
 
-    def __init__(self, padding="same", bn_momentum=0.99, sync_bn=False):
-        self.padding, self.bn_momentum, self.sync_bn = padding, bn_momentum, sync_bn
+    def __init__(self, padding="same", bn_eps=BN_EPS, bn_momentum=0.99, sync_bn=False):
+        self.padding, self.bn_eps, self.bn_momentum, self.sync_bn = padding, bn_eps, bn_momentum, sync_bn
         self.sigmoid, self.scale = ops.sigmoid, scale
 
     def convolution(self, channels_in, channels_out, kernel, stride=1, group=1, cell=nn.Conv2d):
@@ -92,7 +93,7 @@ class Layers:
     def norm(self, channels, act):
         """Batch normalisation, and the activation that is left to do after it (None: none)."""
         kind = SyncBatchNorm2d if self.sync_bn else nn.BatchNorm2d
-        return kind(channels, eps=BN_EPS, momentum=self.bn_momentum), act
+        return kind(channels, eps=self.bn_eps, momentum=self.bn_momentum), act
 
 
 class Normalize(nn.Cell):

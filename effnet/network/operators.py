@@ -25,10 +25,10 @@ def usable():
     return ms.get_context("device_target") == "CPU" and platform.machine() == "x86_64"
 
 
-def best_layers(padding, bn_momentum=0.99, sync_bn=False, amp_level="O0"):
+def best_layers(padding, bn_eps=BN_EPS, bn_momentum=0.99, sync_bn=False, amp_level="O0"):
     """The layers to compute with: those in C where they can be, else MindSpore's own. See Layers for the arguments."""
     kind = LayersInC if amp_level == "O0" and usable() else Layers
-    return kind(padding, bn_momentum, sync_bn)
+    return kind(padding, bn_eps, bn_momentum, sync_bn)
 
 
 class LayersInC(Layers):
@@ -50,7 +50,7 @@ class LayersInC(Layers):
         if self.sync_bn:
             return super().norm(channels, act)
         swish = act if isinstance(act, Swish) else None
-        return BatchNorm2d(channels, BN_EPS, self.bn_momentum, swish), act if swish is None else None
+        return BatchNorm2d(channels, self.bn_eps, self.bn_momentum, swish), act if swish is None else None
 
 
 class Depthwise(nn.Conv2d):

@@ -11,13 +11,15 @@ from effnet.network.layers import Normalize
 class Predict(nn.Cell):
     """uint8 NHWC pictures -> float32 logits, in evaluation mode. Its weights are zeros until load_weights(net).
 
-    meta: what a model says of itself (effnet/runs/identity.py); variant, class_num, padding, mean and std are used.
+    meta: what a model says of itself (effnet/runs/identity.py); variant, class_num, padding, bn_eps, mean and std are
+    used.
     """
 
     def __init__(self, meta):
         super().__init__(auto_prefix=False)
         self.normalize = Normalize(meta["mean"], meta["std"])
-        self.net = EfficientNet(meta["variant"], meta["class_num"], operators.best_layers(meta["padding"]))
+        layers = operators.best_layers(meta["padding"], meta["bn_eps"])
+        self.net = EfficientNet(meta["variant"], meta["class_num"], layers)
         self.net.update_parameters_name()
         self.set_train(False)
 

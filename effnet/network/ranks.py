@@ -35,3 +35,34 @@ def total(array, ranks):
 def wait_for_all(ranks):
     """Return when every rank has come here."""
     total([0.0], ranks)
+
+
+def any_of(condition, ranks):
+    """Whether `condition` is true on some rank, the same answer on each of them."""
+    return bool(total([float(bool(condition))], ranks)[0])
+
+
+def gather(text, ranks):
+    """What each rank says: a list of strings in the order of ranks, the same on each of them."""
+    mine = np.frombuffer(text.encode(), np.uint8)
+    lengths = np.zeros(ranks.count, np.float32)
+    lengths[ranks.rank] = len(mine)
+    lengths = total(lengths, ranks).astype(int)
+    table = np.zeros((ranks.count, lengths.max()), np.float32)  # a row each: the sum is what all say
+    table[ranks.rank, : len(mine)] = mine
+    rows = total(table, ranks).astype(np.uint8)
+    return [row[:length].tobytes().decode() for row, length in zip(rows, lengths, strict=True)]
+
+
+def on_first(work, ranks):
+    """Let rank 0 do `work()` while the others wait for it. What goes wrong there ends all of them, each with a
+    sentence.
+    """
+    failed = None
+    if ranks.rank == 0:
+        try:
+            work()
+        except (OSError, InputError) as error:
+            failed = error
+    if any_of(failed, ranks):
+        raise failed or InputError("rank 0 could not write; what went wrong stands in its own line")

@@ -1,6 +1,7 @@
 """Optimizers as one update of all parameters: what the recipe's `train.opt` names. The rate comes in with each step.
 
-Weight decay acts on everything but batch normalisation's scale and shift, as in tensorflow/tpu and in the original.
+Weight decay acts on everything but batch normalisation's scale and shift, as in tensorflow/tpu and in the original;
+with decay_biases off not on biases either, as in timm.
 Each rule is mapped over the parameters with HyperMap: written as Python loops, the 300 updates of B2 take half a minute
 to compile.
 """
@@ -9,7 +10,10 @@ import mindspore as ms
 from mindspore import nn, ops
 
 N, T = "Number", "Tensor"
-_rmsprop, _sgd, _adamw = (ops.MultitypeFuncGraph(name) for name in ("rmsprop", "sgd", "adamw"))
+_rmsprop, _fused_rmsprop, _sgd, _adamw = (
+    ops.MultitypeFuncGraph(name) for name in ("rmsprop", "fused_rmsprop", "sgd", "adamw")
+)
+_apply_rmsprop = ops.ApplyRMSProp()
 
 
 def create(parameters, train):
@@ -31,15 +35,23 @@ def states(parameters, prefix, value):
 
 
 class Optimizer(nn.Cell):
-    """What all have in common: the parameters, how much each decays, and one state of each kind per parameter."""
+    """What all have in common: the parameters, each one's share of the learning rate and its decay, and one state of
+    each kind per parameter.
+    """
 
     def __init__(self, parameters, train, **kinds):
         super().__init__(auto_prefix=False)
         self.parameters = ms.ParameterTuple(parameters)
-        self.decay = tuple(0.0 if p.name.endswith((".gamma", ".beta")) else train.weight_decay for p in parameters)
+        self.share = tuple(1.0 if p.name.startswith("classifier.") else train.lr_trunk for p in parameters)
+        spared = (".gamma", ".beta") if train.decay_biases else (".gamma", ".beta", ".bias")
+        self.decay = tuple(0.0 if p.name.endswith(spared) else train.weight_decay for p in parameters)
         for kind, value in kinds.items():
             setattr(self, kind, states(parameters, kind, value))
         self.map = ops.HyperMap()
+
+
+def _rate(lr, share):
+    return lr if share == 1 else lr * share
 
 
 def _with_decay(grad, factor, decay, w):
@@ -50,27 +62,34 @@ class RMSProp(Optimizer):
     """TensorFlow's RMSProp: s = d s + (1 - d) g^2, m = mu m + lr g / sqrt(s + eps), w = w - m; s starts at one.
 
     Source: tensorflow/core/kernels/training_ops.cc ApplyRMSProp; tf.train.RMSPropOptimizer initialises the mean square
-    with ones. By hand: ApplyRMSProp's CPU kernel rounds differently with the number of threads, which MindSpore picks
-    by timing them.
+    with ones. On accelerators by MindSpore's ApplyRMSProp, one kernel a parameter. By hand on a CPU: there that rounds
+    differently with the number of threads, which MindSpore picks by timing them.
     """
 
     def __init__(self, parameters, train):
         super().__init__(parameters, train, mean_square="ones", moment="zeros")
         self.rho, self.momentum, self.eps = train.rms_decay, train.momentum, train.opt_eps
+        self.rule = _rmsprop if train.device_target == "CPU" else _fused_rmsprop
 
     def construct(self, grads, factor, lr):
-        rule = ops.partial(_rmsprop, self.rho, self.momentum, self.eps, lr, factor)
-        return self.map(rule, self.decay, self.parameters, self.mean_square, self.moment, grads)
+        rule = ops.partial(self.rule, self.rho, self.momentum, self.eps, lr, factor)
+        return self.map(rule, self.share, self.decay, self.parameters, self.mean_square, self.moment, grads)
 
 
-@_rmsprop.register(N, N, N, T, T, N, T, T, T, T)
-def _(rho, mu, eps, lr, factor, decay, w, square, moment, grad):
-    grad = _with_decay(grad, factor, decay, w)
+@_rmsprop.register(N, N, N, T, T, N, N, T, T, T, T)
+def _(rho, mu, eps, lr, factor, share, decay, w, square, moment, grad):
+    lr, grad = _rate(lr, share), _with_decay(grad, factor, decay, w)
     s = rho * square + (1 - rho) * ops.square(grad)
     m = mu * moment + lr * grad / ops.sqrt(s + eps)
     ops.assign(square, s)
     ops.assign(moment, m)
     return ops.assign(w, w - m)
+
+
+@_fused_rmsprop.register(N, N, N, T, T, N, N, T, T, T, T)
+def _(rho, mu, eps, lr, factor, share, decay, w, square, moment, grad):
+    grad = _with_decay(grad, factor, decay, w)
+    return _apply_rmsprop(w, square, moment, _rate(lr, share), grad, rho, mu, eps)
 
 
 class SGD(Optimizer):
@@ -82,12 +101,12 @@ class SGD(Optimizer):
 
     def construct(self, grads, factor, lr):
         rule = ops.partial(_sgd, self.momentum, lr, factor)
-        return self.map(rule, self.decay, self.parameters, self.moment, grads)
+        return self.map(rule, self.share, self.decay, self.parameters, self.moment, grads)
 
 
-@_sgd.register(N, T, T, N, T, T, T)
-def _(mu, lr, factor, decay, w, moment, grad):
-    grad = _with_decay(grad, factor, decay, w)
+@_sgd.register(N, T, T, N, N, T, T, T)
+def _(mu, lr, factor, share, decay, w, moment, grad):
+    lr, grad = _rate(lr, share), _with_decay(grad, factor, decay, w)
     new = mu * moment + grad
     ops.assign(moment, new)
     return ops.assign(w, w - lr * (grad + mu * new))
@@ -111,12 +130,12 @@ class AdamW(Optimizer):
         ops.assign(self.power1, power1)
         ops.assign(self.power2, power2)
         rule = ops.partial(_adamw, self.beta1, self.beta2, self.eps, power1, power2, lr, factor)
-        return self.map(rule, self.decay, self.parameters, self.moment, self.second_moment, grads)
+        return self.map(rule, self.share, self.decay, self.parameters, self.moment, self.second_moment, grads)
 
 
-@_adamw.register(N, N, N, T, T, T, T, N, T, T, T, T)
-def _(beta1, beta2, eps, power1, power2, lr, factor, decay, w, first, second, grad):
-    grad = grad * factor
+@_adamw.register(N, N, N, T, T, T, T, N, N, T, T, T, T)
+def _(beta1, beta2, eps, power1, power2, lr, factor, share, decay, w, first, second, grad):
+    lr, grad = _rate(lr, share), grad * factor
     m, v = beta1 * first + (1 - beta1) * grad, beta2 * second + (1 - beta2) * ops.square(grad)
     ops.assign(first, m)
     ops.assign(second, v)

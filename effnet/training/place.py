@@ -28,6 +28,7 @@ class Place:
     good_steps: int = 0  # since the dynamic scale changed
     overflows: int = 0  # updates skipped in a row
     best_top1: float = -1.0
+    chosen: dict = dataclasses.field(default_factory=dict)  # by what was held out: epoch, top1, first, best
     history: list = dataclasses.field(default_factory=list)  # one record per finished epoch
 
     def settle(self, pending, dynamic):
@@ -62,6 +63,29 @@ class Place:
             "images_per_second": images / seconds,
             "seconds": seconds,
         })  # fmt: skip
+
+    def choose(self, top1, images):
+        """Whether the epoch that just ended gives the model so far, by its `top1` of the `images` held out.
+
+        The latest epoch does that is not worse than the first, the frozen start, nor by more than a standard error than
+        the best: the one-standard-error rule of Breiman et al., Classification and Regression Trees, 1984, with longer
+        training in the simpler model's place. The very best would be chosen by chance: the rate falls to nothing. Two
+        right and two wrong answers are added for the error, as by Agresti & Coull, 1998, or 100% would have none.
+        """
+        first, best = self.chosen.get("first", top1), max(top1, self.chosen.get("best", top1))
+        share = (best * images + 2) / (images + 4)
+        better = top1 >= max(first, best - math.sqrt(share * (1 - share) / (images + 4)))
+        self.chosen = self.chosen | {"first": first, "best": best}
+        if better:
+            self.chosen |= {"epoch": self.epoch, "top1": top1}
+        return better
+
+    def choice(self, images):
+        """In a sentence: which epoch's weights are the model, and why."""
+        return (
+            "the model is that of epoch {epoch}: of {images} training pictures held out it gets {top1:.2%} right, "
+            "the first epoch {first:.2%}, the best {best:.2%} (train.holdout)".format(**self.chosen, images=images)
+        )
 
     def line(self, batch_size):
         """The last epoch's log line, in the original's words (times in ms) and with what it left out."""

@@ -6,18 +6,21 @@ from effnet.errors import InputError
 from effnet.network.checkpoint import load_model
 
 
-def load(recipe, path, say=print):
+def load(recipe, path, class_ids, say=print):
     """`(weights, meta)` of our checkpoint at `path`, checked against the recipe.
 
-    A head of another number of classes is replaced by the recipe's random one, which is said. Raises InputError where
-    the recipe does not agree with what the weights need.
+    A head of other classes than `class_ids`, the pictures', is replaced by the recipe's random one, which is said.
+    Raises InputError where the recipe does not agree with what the weights need.
     """
     found, meta = load_model(path)
     wrong = disagreements(recipe, meta)
     if wrong:
         raise InputError(f"model.pretrained: {path} does not go with the recipe: {'; '.join(wrong)}")
-    initial = initial_weights(shapes(recipe.model.variant, recipe.model.class_num), recipe.train.seed)
-    return fit_head(found, initial, say), meta
+    initial = initial_weights(
+        shapes(recipe.model.variant, recipe.model.class_num), recipe.train.seed, recipe.model.initial
+    )
+    same = (meta.get("class_ids") or meta["classes"]) == list(class_ids)
+    return fit_head(found, initial, same, say), meta
 
 
 def disagreements(recipe, meta):
@@ -25,6 +28,7 @@ def disagreements(recipe, meta):
     wanted = [
         ("model.variant", recipe.model.variant, meta["variant"]),
         ("model.padding", recipe.model.padding, meta["padding"]),
+        ("model.bn_eps", recipe.model.bn_eps, meta["bn_eps"]),
         ("augment.mean", list(recipe.augment.mean), list(meta["mean"])),
         ("augment.std", list(recipe.augment.std), list(meta["std"])),
         ("validation.interpolation", recipe.validation.interpolation, meta["interpolation"]),
@@ -32,10 +36,11 @@ def disagreements(recipe, meta):
     return [f"{key}: {found}, the weights need {needed}" for key, found, needed in wanted if found != needed]
 
 
-def fit_head(weights, initial, say=print):
-    """The weights with `initial`'s classifier where the number of classes differs, which is said."""
-    old, new = len(weights["classifier.bias"]), len(initial["classifier.bias"])
-    if old == new:
+def fit_head(weights, initial, same, say=print):
+    """The weights with `initial`'s classifier unless theirs is for the `same` classes, which is said."""
+    if same:
         return weights
-    say(f"the pretrained head has {old} classes, the recipe {new}: a new head is trained")
+    old, new = len(weights["classifier.bias"]), len(initial["classifier.bias"])
+    other = "" if old != new else ", but others or in another order"
+    say(f"the pretrained head has {old} classes, the recipe {new}{other}: a new head is trained")
     return weights | {name: value for name, value in initial.items() if name.startswith("classifier.")}

@@ -153,7 +153,7 @@ def create(net, parameters, recipe, ranks=processes.ALONE, train_bn=True):
         graph = Step(gradients, update).set_train(train_bn)
 
         def step(batch, masks, scale, lr, ema_decay):
-            loss, finite = graph(*_tensors(batch, masks), *map(_scalar, (scale, lr, ema_decay)))
+            loss, finite = graph(*tensors(batch, masks), *map(_scalar, (scale, lr, ema_decay)))
             return [loss], finite
 
     else:
@@ -163,7 +163,7 @@ def create(net, parameters, recipe, ranks=processes.ALONE, train_bn=True):
         def step(batch, masks, scale, lr, ema_decay):
             losses = []
             for part in np.split(np.arange(len(batch.labels)), count):
-                inputs = _tensors(
+                inputs = tensors(
                     type(batch)(*(x[part] for x in batch)), tuple(None if m is None else m[part] for m in masks)
                 )
                 losses.append(accumulate(*inputs, _scalar(scale)))
@@ -198,14 +198,19 @@ def keep_masks(recipe, epoch, number, ranks=processes.ALONE):
     None where the recipe's rate is 0.
     """
     model, sizes, images = recipe.model, plan(recipe.model.variant), recipe.data.batch_size
-    random, path, feature = mask_generator(recipe.train.seed, epoch, number), None, None
-    share = slice(images * ranks.rank // ranks.count, images * (ranks.rank + 1) // ranks.count)
+    share, first = images // ranks.count, images * ranks.rank // ranks.count  # ours of the pictures
+    path = feature = None
+
+    def numbers(skip, width):
+        return mask_generator(recipe.train.seed, epoch, number, skip + first * width).random((share, width), np.float32)
+
     if model.drop_connect > 0:
         rates = keep_rates(sizes.blocks, model.drop_connect)
-        path = ((random.random((images, len(sizes.blocks)), np.float32) < rates) / rates)[share]
+        path = (numbers(0, len(sizes.blocks)) < rates) / rates
     if model.dropout > 0:
         keep = np.float32(1 - model.dropout)
-        feature = ((random.random((images, sizes.head), np.float32) < keep) / keep)[share]
+        skip = images * len(sizes.blocks) if model.drop_connect > 0 else 0  # drop connect's come first
+        feature = (numbers(skip, sizes.head) < keep) / keep
     return path, feature
 
 
@@ -213,6 +218,8 @@ def _scalar(value):
     return ms.Tensor(value, ms.float32)
 
 
-def _tensors(batch, masks):
-    arrays = (batch.images, batch.labels, batch.others, batch.lam)
-    return [ms.Tensor(a) for a in arrays] + [None if m is None else ms.Tensor(m.astype(np.float32)) for m in masks]
+def tensors(batch, masks):
+    """Over the arrays' own memory: nobody writes to them any more, and ms.Tensor would copy 50 MB a step."""
+    arrays = [batch.images, batch.labels, batch.others, batch.lam]
+    arrays += [None if mask is None else mask.astype(np.float32, copy=False) for mask in masks]
+    return [None if array is None else ms.Tensor.from_numpy(array) for array in arrays]

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 
 import mindspore as ms
 import numpy as np
@@ -42,13 +43,28 @@ def test_damaged_files_are_named(tmp_path, damage):
 
 
 def test_missing_and_foreign_files(tmp_path):
-    with pytest.raises(InputError, match="no such checkpoint"):
-        checkpoint.load(tmp_path / "none.ckpt")
+    hints = {"none.ckpt": "", "effnet.ckpt": "; `dvc repro train` makes it, `dvc pull` brings it"}
+    hints |= {"start.ckpt": "; `dvc repro pretrained`", "pretrained/b2.ckpt": "; `make pretrained MODEL=b2` makes it"}
+    for name, hint in hints.items():
+        with pytest.raises(InputError, match=f"{name}: no such checkpoint{hint or '$'}"):
+            checkpoint.load(tmp_path / name)
     ms.save_checkpoint(
         [{"name": "w", "data": ms.Tensor(np.zeros(3, np.float32))}], str(tmp_path / "f.ckpt"), crc_check=True
     )
     with pytest.raises(InputError, match="not written by this project"):
         checkpoint.load(tmp_path / "f.ckpt")
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged():
+    with tempfile.NamedTemporaryFile(suffix=".ckpt") as file:  # in a folder that everybody may enter
+        os.chmod(file.name, 0)
+        user = os.geteuid()
+        os.seteuid(user or 65534)  # root may read what it likes
+        try:
+            with pytest.raises(PermissionError, match=file.name):
+                checkpoint.load(file.name)
+        finally:
+            os.seteuid(user)
 
 
 def test_another_architecture_or_class_count(tmp_path):

@@ -70,3 +70,24 @@ def test_logits_are_the_other_librarys(name, training, kind):
         reference = references[f"{name}_{'training' if training else 'evaluation'}"]
     weights = random_weights(variant, 10)
     assert_same(our_logits(variant, kind(padding), weights, pictures(size), training), reference)
+
+
+@pytest.mark.parametrize("kind", [Layers, best_layers], ids=["mindspore", "best"])
+@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+def test_batch_normalisation_s_epsilon(kind, training):
+    x = 0.01 * np.random.default_rng(3).standard_normal((4, 3, 5, 5), np.float32)
+    norm, _ = kind("same", 1e-5).norm(3, None)
+    norm.set_train(training)
+    axes = (0, 2, 3)
+    mean, variance = (x.mean(axes), x.var(axes)) if training else (np.zeros(3), np.ones(3))
+    expected = (x - mean[:, None, None]) / np.sqrt(variance + 1e-5)[:, None, None]
+    np.testing.assert_allclose(norm(ms.Tensor(x)).asnumpy(), expected, rtol=2e-4 if training else 1e-6, atol=1e-5)
+
+
+def test_initial_weights_of_the_original():
+    """MindSpore's default up to 2.0: all kernels N(0, 0.01), all else as ever."""
+    names = shapes("efficientnet_b0", 10)
+    normal, fan_out = (initial_weights(names, 1, kind) for kind in ("normal", "fan_out"))
+    kernels = [value for value in normal.values() if value.ndim > 1]
+    assert all(np.std(value) == pytest.approx(0.01, rel=0.15) and abs(np.mean(value)) < 0.002 for value in kernels)
+    assert all((normal[name] == value).all() for name, value in fan_out.items() if value.ndim == 1)

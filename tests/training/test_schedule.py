@@ -5,7 +5,7 @@ import math
 import pytest
 
 from effnet.recipe import load
-from effnet.training.schedule import learning_rate
+from effnet.training.schedule import ema_decay, learning_rate
 
 BASE = {"epoch_size": 10, "warmup_epochs": 2.0, "lr_init": 0.0, "lr_max": 1.0, "lr_end": 0.1}
 
@@ -19,6 +19,11 @@ def test_warm_up_is_linear_from_lr_init():
     assert [rate(step, lr_init=0.2, lr_decay_mode="linear") for step in (0, 5, 10, 20)] == pytest.approx(
         [0.2, 0.4, 0.6, 1.0]
     )
+
+
+def test_the_frozen_epochs_come_before_all_of_it():
+    frozen = [rate(step + 20, lr_decay_mode="cosine", freeze_epochs=2, epoch_size=12) for step in range(100)]
+    assert frozen == [rate(step, lr_decay_mode="cosine") for step in range(100)]
 
 
 @pytest.mark.parametrize(
@@ -47,3 +52,17 @@ def test_the_original_s_first_and_last_rate():
     train = load("recipes/ascend8.yaml").train
     assert learning_rate(0, 625, train) == 1e-4
     assert learning_rate(350 * 625 - 1, 625, train) == pytest.approx(1e-5, rel=0.07)
+
+
+@pytest.mark.parametrize(
+    "warmup, values",
+    [
+        ("none", {0: 0.9999, 10: 0.9999}),
+        ("tensorflow", {0: 0.1, 8: 0.5, 89990: 0.9999}),  # tf.train.ExponentialMovingAverage's num_updates
+        ("timm", {0: 0.0, 7: 0.75, 999: 0.99, 999_999: 0.9999}),  # ModelEmaV3: 1 - (1 + n) ** (-2 / 3)
+    ],
+)
+def test_warm_up_of_the_average(warmup, values):
+    train = load("recipes/paper.yaml").train.model_copy(update={"ema_decay": 0.9999, "ema_warmup": warmup})
+    for updates, expected in values.items():
+        assert ema_decay(updates, train) == pytest.approx(expected, rel=1e-6), updates
