@@ -6,6 +6,7 @@ Neither MindSpore nor ONNX Runtime is imported.
 import importlib.util
 import os
 import platform
+import re
 from pathlib import Path
 
 from effnet.devices import cuda
@@ -43,8 +44,25 @@ def memory(target):
 
 
 def npus(dev="/dev"):
-    """Device files of the Ascend devices that this machine shows."""
-    return sorted(Path(dev).glob("davinci[0-9]*"))
+    """Device files of the Ascend devices that this machine shows, of those that ASCEND_RT_VISIBLE_DEVICES lets
+    through. Raises InputError if that is no list of numbers.
+    """
+    there = {int(path.name.removeprefix("davinci")): path for path in Path(dev).glob("davinci[0-9]*")}
+    chosen = os.environ.get("ASCEND_RT_VISIBLE_DEVICES")
+    if chosen is None:
+        return [there[number] for number in sorted(there)]
+    if not re.fullmatch(r"(\d+(-\d+)?(,|$))*", chosen):
+        raise InputError(f"ASCEND_RT_VISIBLE_DEVICES={chosen}: expected numbers of devices, such as 0,1,2,3")
+    spans = [[int(end) for end in part.split("-")] for part in chosen.split(",") if part]
+    return [there[number] for span in spans for number in range(span[0], span[-1] + 1) if number in there]
+
+
+def cores_for(processes):
+    """Cores for each of so many processes that share this machine: those it is bound to, or its part of all that their
+    parent may use.
+    """
+    mine, all_of_them = (len(os.sched_getaffinity(process)) for process in (0, os.getppid()))
+    return max(1, min(mine, all_of_them // processes))
 
 
 def _missing_gpu():

@@ -1,6 +1,6 @@
 """What a device's error means and what to do about it, in one sentence.
 
-The texts are MindSpore's, CUDA's, NCCL's, CANN's and ONNX Runtime's.
+The texts are MindSpore's, CUDA's, NCCL's, CANN's, ONNX Runtime's and OpenVINO's.
 """
 
 import contextlib
@@ -9,14 +9,15 @@ import re
 from effnet.arch.family import plan
 from effnet.errors import InputError
 
-# Texts as they stand in MindSpore 2.10's libraries, in libcudart 11.8 and in ONNX Runtime; each group ends with what it
-# means.
+# Texts as they stand in MindSpore 2.10's libraries, in libcudart 11.8, in ONNX Runtime, OpenVINO and NumPy; each group
+# ends with what it means.
 OUT_OF_MEMORY = re.compile(
     r"memory isn't enough and alloc failed|Memory not enough|cudaMalloc failed, ret\[2\]|ret\[2\], out of memory"
     r"|CUDA_ERROR_OUT_OF_MEMORY|CUBLAS_STATUS_ALLOC_FAILED|Malloc device memory failed"
     r"|Out of Memory!!! Request memory size|Memory_Allocation_Failure\(EL0004\)"
     r"|CUDA failure 2: out of memory|BFCArena.*Failed to allocate memory"
-    r"|Failed to allocate memory for requested buffer",
+    r"|Failed to allocate memory for requested buffer|Failed to allocate \d+ bytes of memory|std::bad_alloc"
+    r"|Unable to allocate .* for an array",
     re.S,
 )
 CONTEXT = 1.5 * 2**30  # bytes that CUDA or CANN, cuDNN's working space and the weights take beside the pictures

@@ -57,7 +57,7 @@ def of_model(recipe, dataset, source="trained here"):
     """A model's meta: what is needed to use it, and where it comes from. Its pre-processing is what validation used."""
     model, validation, augment = recipe.model, recipe.validation, recipe.augment
     return {
-        "variant": model.variant, "class_num": model.class_num, "padding": model.padding,
+        "variant": model.variant, "class_num": model.class_num, "padding": model.padding, "bn_eps": model.bn_eps,
         "image_size": model.image_size,
         "classes": dataset.classes, "class_ids": dataset.class_ids,
         "mean": augment.mean, "std": augment.std,

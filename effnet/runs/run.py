@@ -8,12 +8,13 @@ import re
 import shutil
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 from effnet.arch.layers import totals
 from effnet.errors import InputError
 from effnet.network import checkpoint
-from effnet.network.ranks import ALONE, wait_for_all
+from effnet.network.ranks import ALONE, on_first, wait_for_all
 from effnet.runs.identity import difference
 from effnet.training.place import Place
 from effnet.training.step import share_statistics
@@ -35,8 +36,8 @@ class Run:
 
     def __init__(self, folder, identity, keep=1, ranks=ALONE, wish="", say=print, model=None):
         self.folder, self.identity, self.keep, self.ranks = Path(folder), identity, keep, ranks
-        self.model = model and Path(model)
-        self.wish, self.say = wish, say if ranks.rank == 0 else lambda text: None
+        self.model, self.seen = model and Path(model), self.folder / "frozen.ckpt"
+        self.wish, self.say = wish, say
         self.continued = []  # where the run went on under other code, and what differed
 
     def take_up(self, state):
@@ -50,9 +51,7 @@ class Run:
         act = None if found is None else self._judge(*found)
         wait_for_all(self.ranks)  # each has read before the first moves anything
         if act:
-            if self.ranks.rank == 0:
-                act()
-            wait_for_all(self.ranks)
+            on_first(act, self.ranks)
             self.continued = []
             return None
         if found is None:
@@ -87,16 +86,36 @@ class Run:
                 )
             continued = [*continued, {"epoch": place.epoch, "step": 0, "changed": found.code}]
         self.continued = continued
-        self.say(f"{what} of this recipe, data and code: taken up, nothing is trained (ANEW=1 trains)")
-        arrays = weights | {f"ema.{name}": array for name, array in weights.items()}
+        whose = f"recipe and data, if not of this code ({named(found)})" if found.code else "recipe, data and code"
+        self.say(f"{what} of this {whose}: taken up, nothing is trained (ANEW=1 trains)")
+        arrays = {f"{prefix}{name}": array for prefix in ("", "ema.", "chosen.") for name, array in weights.items()}
         checkpoint.restore([p for p in state if p.name in arrays], arrays)
         return place
+
+    def features(self):
+        """What keep_features kept of this very run: {name: array}, or None."""
+        if self.wish == "anew" or not self.seen.is_file():
+            return None
+        try:
+            arrays, meta = checkpoint.load(self.seen)
+        except InputError as error:
+            return self.say(f"{error}; the frozen epochs begin anew")
+        if any(difference(meta["identity"], self.identity)):
+            return None
+        self.say(f"{self.seen}: the frozen epochs go on after {len(arrays['labels'])} pictures")
+        return arrays
+
+    def keep_features(self, arrays):
+        """Keep what the frozen trunk made of the pictures so far, until there is a checkpoint."""
+        if self.ranks.rank == 0:
+            checkpoint.save(self.seen, arrays, {"identity": self.identity})
 
     def record(self, place):
         """What a model says of the run that it is the end of: all that another clone needs to take it up."""
         clock = ("seconds", "images_per_second")
         history = [{name: value for name, value in record.items() if name not in clock} for record in place.history]
-        told = {"epoch": place.epoch, "updates": place.updates, "best_top1": place.best_top1, "history": history}
+        told = {"epoch": place.epoch, "updates": place.updates, "best_top1": place.best_top1}
+        told |= {"chosen": place.chosen, "history": history}
         return {checkpoint.RUN: {"identity": self.identity, "place": told, "continued": self.continued}}
 
     def _judge(self, arrays, meta):
@@ -141,21 +160,33 @@ class Run:
         self.say(f"{what} it is set aside, training starts anew. To bring it back: `{back}`{again}")
 
     def save(self, state, place):
-        """Write the state after `place.updates` updates, whole or not at all, and keep the newest ones only."""
+        """Write the state after `place.updates` updates, whole or not at all, and keep the newest ones only.
+
+        One of a later step was there before and could not be taken up: it is set aside, or it would count as the newest
+        and this one as the old one to be deleted.
+        """
         share_statistics(state, self.ranks)
-        if self.ranks.rank == 0:
+
+        def write():
             meta = {"identity": self.identity, "place": dataclasses.asdict(place), "continued": self.continued}
-            checkpoint.save(self.folder / f"step-{place.updates:08d}.ckpt", checkpoint.arrays_of(state), meta)
+            written = self.folder / f"step-{place.updates:08d}.ckpt"
+            checkpoint.save(written, checkpoint.arrays_of(state), meta)
+            for later in (path for path in checkpoints(self.folder) if path.name > written.name):
+                aside = later.rename(later.with_name(f"unusable-{later.name}"))
+                self.say(f"{later}: could not be taken up and is of a later step; it is now {aside.name}")
             for old in checkpoints(self.folder)[self.keep :]:
                 old.unlink()
+            self.seen.unlink(missing_ok=True)
+
+        on_first(write, self.ranks)
 
     def keep_best(self, weights, place):
         """Write best.ckpt if the last epoch's top-1 is the best so far."""
         last = place.history[-1]
         if last["top1"] > place.best_top1:
             place.best_top1 = last["top1"]
-            if self.ranks.rank == 0:
-                checkpoint.save(self.folder / "best.ckpt", weights, {"epoch": place.epoch, "top1": last["top1"]})
+            meta = {"epoch": place.epoch, "top1": last["top1"]}
+            on_first(lambda: checkpoint.save(self.folder / "best.ckpt", weights, meta), self.ranks)
 
 
 def named(found):
@@ -178,11 +209,14 @@ def checkpoints(folder):
 def newest(folder, say=print):
     """`(arrays, meta)` of the newest undamaged checkpoint in `folder`, or None.
 
-    Each damaged one is named and passed over.
+    Each damaged one, and one that no training can go on from, is named and passed over.
     """
     for path in checkpoints(folder):
         try:
-            return checkpoint.load(path)
+            arrays, meta = checkpoint.load(path)
+            if not {"identity", "place", "continued"} <= meta.keys():
+                raise InputError(f"{path}: a model, not a checkpoint to go on from")
+            return arrays, meta
         except InputError as error:
             say(f"{error}; trying the one before")
     return None
@@ -190,9 +224,13 @@ def newest(folder, say=print):
 
 @contextlib.contextmanager
 def alone(folder):
-    """Hold `folder` for this training. Raises InputError naming the process that holds it already."""
-    path = Path(folder).with_name(f"{Path(folder).name}.lock")
+    """Hold `folder` for this training, and clear away what one that was killed left half-written there.
+
+    Raises InputError naming the process that holds it already, and where no checkpoint could be written there.
+    """
+    path = lock_of(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _require_room(Path(folder))
     with open(path, "a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -204,4 +242,25 @@ def alone(folder):
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()} ({' '.join(sys.orig_argv[1:])})\n")
         lock.flush()
+        os.fsync(lock.fileno())  # other machines read it (effnet/runs/agreement.py)
+        for part in Path(folder).glob(".*.part"):
+            shutil.rmtree(part)
         yield
+
+
+def _require_room(folder):
+    """Write to `folder`, or where it will be made: the first epoch is not trained in vain."""
+    place = folder if os.path.lexists(folder) else folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=place) as probe:
+            probe.write(b"x")
+    except OSError as error:
+        raise InputError(
+            f"{place}: no checkpoint could be written there ({error.strerror}); nothing is trained before it is a "
+            "folder of yours with room in it"
+        ) from None
+
+
+def lock_of(folder):
+    """Beside the `folder` of checkpoints: the file that says who trains there."""
+    return Path(folder).with_name(f"{Path(folder).name}.lock")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from effnet.devices import machine
+from effnet.errors import InputError
 from tests.conftest import ROOT
 
 
@@ -67,3 +69,36 @@ def test_cards_that_will_do(driver):
 def test_cards_that_will_not_do(driver, recipe, fake, said):
     code, error = ask(recipe, driver, **fake)
     assert code == 2 and said in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "chosen, seen",
+    [(None, [0, 1, 2, 10]), ("", []), ("1,0", [1, 0]), ("0-2", [0, 1, 2]), ("2,7,10", [2, 10])],
+)
+def test_ascend_devices_are_those_that_the_environment_lets_through(tmp_path, monkeypatch, chosen, seen):
+    for number in (0, 1, 2, 10):
+        (tmp_path / f"davinci{number}").touch()
+    (tmp_path / "davinci_manager").touch()
+    monkeypatch.delenv("ASCEND_RT_VISIBLE_DEVICES", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("ASCEND_RT_VISIBLE_DEVICES", chosen)
+    assert [path.name for path in machine.npus(tmp_path)] == [f"davinci{number}" for number in seen]
+
+
+def test_a_choice_of_devices_that_is_none_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASCEND_RT_VISIBLE_DEVICES", "npu0")
+    with pytest.raises(InputError, match="ASCEND_RT_VISIBLE_DEVICES=npu0: expected numbers"):
+        machine.npus(tmp_path)
+
+
+def test_processes_share_the_cores_or_keep_to_their_own():
+    """One of several gets its part of what its parent may use; one that is bound to fewer keeps to those."""
+    code = "from effnet.devices.machine import cores_for; print(cores_for(1), cores_for(2), cores_for(1000))"
+    cores = len(os.sched_getaffinity(0))
+
+    def asked(*before):
+        return subprocess.run([*before, sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout
+
+    assert asked().split() == [str(cores), str(max(1, cores // 2)), "1"]
+    core = min(os.sched_getaffinity(0))
+    assert asked("taskset", "-c", str(core)).split() == ["1", "1", "1"]

@@ -1,4 +1,4 @@
-"""Errors of MindSpore, CUDA, NCCL, CANN and ONNX Runtime: each is one sentence that says what to do."""
+"""Errors of MindSpore, CUDA, NCCL, CANN, ONNX Runtime and OpenVINO: each is one sentence that says what to do."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from effnet.recipe import load
 
 GIB = 2**30
 
-# Texts as MindSpore 2.10, CUDA 11.8, ONNX Runtime and CANN print them
+# Texts as MindSpore 2.10, CUDA 11.8, ONNX Runtime, OpenVINO, NumPy and CANN print them
 UNSUPPORTED = "Unsupported device target {}. This process only supports one of the ['CPU'].\n"
 CANNOT_OPEN = "cannot open shared object file: No such file or directory"
 NO_ASCEND = f"Load dynamic library: libmindspore_ascend.so.2 failed. libge_runner.so: {CANNOT_OPEN}"
@@ -23,6 +23,9 @@ TEXTS = {
         "[PID: 1613532] Memory_Allocation_Failure(EL0004): Failed to allocate memory.",
         "Non-zero status code returned while running Conv node. BFCArena::AllocateRawInternal "
         "Failed to allocate memory for requested buffer of size 9",
+        "[CPU] Convolution node with name 'stem.conv/WithoutBiases' Check 'ptr' failed at "
+        "src/plugins/intel_cpu/src/cpu_memory.cpp:257:\nFailed to allocate 4423680000 bytes of memory\n",
+        "Unable to allocate 1.51 TiB for an array with shape (1000000, 3, 260, 260) and data type float32",
         "CUDA failure 2: out of memory ; GPU=0 ; hostname=x ; expr=cudaMalloc((void**)&p, size);",
     ],
     "architecture": [

@@ -3,6 +3,7 @@
 import multiprocessing
 import re
 import subprocess
+from pathlib import Path
 
 import mindspore as ms  # noqa: E402, I001  effnet.network sets what it reads
 import numpy as np
@@ -145,6 +146,24 @@ def test_the_newest_are_kept_and_a_damaged_newest_falls_back(kept, tmp_path):
     assert "step-00000030.ckpt: damaged" in kept.said[0] and "trying the one before" in kept.said[0]
 
 
+@pytest.mark.parametrize("keep", [1, 2])
+def test_a_damaged_checkpoint_of_a_later_step_deletes_no_good_one(kept, tmp_path, keep):
+    folder = tmp_path / "checkpoints"
+    kept().save(state(1), place(1))
+    checkpoint.save(folder / "step-00000050.ckpt", {"w": np.ones(1, np.float32)}, {"top1": 0.5})  # best.ckpt, renamed
+    (folder / "step-00000090.ckpt").write_bytes(b"damaged")
+    run = kept(keep=keep)
+    assert run.take_up(state(0)).epoch == 1
+    assert "step-00000050.ckpt: a model, not a checkpoint to go on from; trying" in kept.said[1]
+    run.save(state(2), place(2))
+    assert [path.name for path in checkpoints(folder)] == ["step-00000020.ckpt", "step-00000010.ckpt"][:keep]
+    assert sorted(path.name for path in folder.glob("unusable-*")) == [
+        "unusable-step-00000050.ckpt",
+        "unusable-step-00000090.ckpt",
+    ]
+    assert kept(keep=keep).take_up(state(0)).epoch == 2
+
+
 def test_the_best_is_kept_by_validation(kept, tmp_path):
     run, now = kept(), place(2)
     run.keep_best({"w": np.ones(2, np.float32)}, now)
@@ -174,3 +193,14 @@ def test_a_second_training_in_the_folder_is_refused_by_name_of_the_first(tmp_pat
     first.join()
     with alone(tmp_path / "checkpoints"):
         pass
+
+
+def test_where_no_checkpoint_can_be_written_nothing_is_begun(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "a/disk/that/is/not/there")
+    for folder in (tmp_path / "file", tmp_path / "link", Path("/proc/checkpoints")):  # /proc: not even for root
+        with (
+            pytest.raises(InputError, match="no checkpoint could be written there .*; nothing is trained"),
+            alone(folder),
+        ):
+            pass
