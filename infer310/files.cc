@@ -12,6 +12,7 @@ namespace effnet {
 
 bool ReadWhole(const std::string &path, std::vector<uint8_t> *bytes) {
   std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return false;  // a pipe would be waited for
   const auto size = std::filesystem::file_size(path, error);
   std::ifstream file(path, std::ios::binary);
   if (error || !file) return false;

@@ -1,4 +1,5 @@
-// effnet310: classify JPEG files with an EfficientNet in MindSpore Lite, on a CPU, a GPU, an Ascend 310 or 310P.
+// effnet310: classify JPEG (and PPM) files with an EfficientNet in MindSpore Lite, on a CPU, a GPU, an Ascend 310 or
+// 310P.
 //
 //   effnet310 --device=cpu --model effnet.mindir --meta effnet.json --input FOLDER --json answers.json
 //
@@ -87,9 +88,13 @@ static Run Classify(const std::vector<std::string> &paths, const Options &option
       const Prepared &prepared = current.prepared[i];
       float *row = &logits[i * classes];
       if (prepared.problem.empty()) {
+        if (!std::all_of(row, row + classes, [](float logit) { return std::isfinite(logit); }))
+          throw Failure(paths[first + i] + ": the answer is not finite: " + options.meta + " or " + options.model +
+                        " is damaged, or overflows on " + options.device);
         run.pictures.push_back({paths[first + i], "", TopK(row, classes, static_cast<size_t>(options.top))});
         run.decode_ms.push_back(prepared.decode_ms);
         run.preprocess_ms.push_back(prepared.preprocess_ms);
+        run.answer_ms.push_back(prepared.decode_ms + prepared.preprocess_ms + run.inference_ms.back());
       } else {
         run.pictures.push_back({paths[first + i], prepared.problem, {}});
         std::fill_n(row, classes, std::numeric_limits<float>::quiet_NaN());
@@ -136,13 +141,5 @@ int main(int argc, char **argv) {
     setenv("GLOG_v", "4", 1);
     execv("/proc/self/exe", argv);
   }
-  try {
-    return effnet::Main({argv + 1, argv + argc});
-  } catch (const effnet::Failure &failure) {
-    std::fprintf(stderr, "error: %s\n", failure.what());
-    return failure.code;
-  } catch (const std::exception &error) {
-    std::fprintf(stderr, "error: unexpected: %s\n", error.what());
-    return effnet::kUnexpected;
-  }
+  return effnet::ExitCodeOf([&] { return effnet::Main({argv + 1, argv + argc}); });
 }

@@ -11,10 +11,20 @@ namespace effnet {
 
 using Json = nlohmann::json;
 
+constexpr int kMaxSide = 2048;  // as effnet/parsed.py has it
+
 static int Filter(const std::string &name) {
+  if (name == "linear") return IMAGE_LINEAR;
   if (name == "bilinear") return IMAGE_BILINEAR;
   if (name == "bicubic") return IMAGE_BICUBIC;
-  throw Failure("interpolation: '" + name + "' is neither bilinear nor bicubic");
+  throw Failure("interpolation: '" + name + "' is none of linear, bilinear and bicubic");
+}
+
+static int Side(const Json &json, const char *key) {
+  const Json &side = json.at(key);
+  if (!side.is_number_integer() || side < 1 || side > kMaxSide)
+    throw Failure(std::string(key) + ": expected a whole number from 1 to " + std::to_string(kMaxSide));
+  return side;
 }
 
 static Meta FromJson(const Json &json) {
@@ -22,15 +32,14 @@ static Meta FromJson(const Json &json) {
   json.at("classes").get_to(meta.classes);
   json.at("mean").get_to(meta.mean);
   json.at("std").get_to(meta.std);
-  json.at("resize").get_to(meta.resize);
-  json.at("height").get_to(meta.height);
-  json.at("width").get_to(meta.width);
+  meta.resize = Side(json, "resize");
+  meta.height = Side(json, "height");
+  meta.width = Side(json, "width");
   meta.filter = Filter(json.at("interpolation"));
   if (meta.classes.empty()) throw Failure("classes: the list is empty");
   for (const float deviation : meta.std)
     if (!(deviation > 0)) throw Failure("std: must be above 0");
-  if (std::min(meta.height, meta.width) < 1 || std::max(meta.height, meta.width) > meta.resize)
-    throw Failure("height, width: must be at least 1 and no more than resize");
+  if (std::max(meta.height, meta.width) > meta.resize) throw Failure("height, width: must be no more than resize");
   return meta;
 }
 

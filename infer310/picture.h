@@ -1,4 +1,4 @@
-// JPEG files to normalised NCHW float32.
+// JPEG files, and PPM files for what is no JPEG, to normalised NCHW float32.
 #ifndef EFFNET_PICTURE_H
 #define EFFNET_PICTURE_H
 
@@ -10,8 +10,8 @@
 
 namespace effnet {
 
-// The JPEG files under `input` (a file, or a folder searched with all its sub-folders), in the byte order of their
-// paths. Throws Failure if there is none.
+// The pictures (.jpg, .jpeg, .ppm) under `input` (a file, or a folder searched with all its sub-folders), in the byte
+// order of their paths. Throws Failure if there is none.
 std::vector<std::string> FindPictures(const std::string &input);
 
 struct Prepared {

@@ -16,7 +16,7 @@ size_t Run::Bad() const {
 }
 
 static Json ToJson(const Spread &spread) {
-  return {{"mean", spread.mean}, {"median", spread.median}, {"p90", spread.p90}};
+  return {{"mean", spread.mean}, {"median", spread.median}, {"p90", spread.p90}, {"p99", spread.p99}};
 }
 
 void WriteJson(const std::string &path, const Options &options, const Meta &meta, const Run &run) {
@@ -41,7 +41,8 @@ void WriteJson(const std::string &path, const Options &options, const Meta &meta
                      {"images_per_second", run.Rate()},
                      {"model_build_seconds", run.build_seconds},
                      {"latency_ms",
-                      {{"decode_per_image", ToJson(Summarize(run.decode_ms))},
+                      {{"answer_per_image", ToJson(Summarize(run.answer_ms))},
+                       {"decode_per_image", ToJson(Summarize(run.decode_ms))},
                        {"preprocess_per_image", ToJson(Summarize(run.preprocess_ms))},
                        {"inference_per_batch", ToJson(Summarize(run.inference_ms))}}},
                      {"bad_images", bad.size()},

@@ -19,6 +19,7 @@ struct Picture {
 struct Run {
   std::vector<Picture> pictures;
   std::vector<double> decode_ms, preprocess_ms;  // one per good picture
+  std::vector<double> answer_ms;                 // the same, with the inference of its batch
   std::vector<double> inference_ms;              // one per batch
   std::vector<float> logits;                     // (pictures, classes); kept only where they are asked for
   int batch = 0;

@@ -29,10 +29,11 @@ static double Percentile(const std::vector<double> &sorted, double share) {
 }
 
 Spread Summarize(std::vector<double> values) {
-  if (values.empty()) return {0, 0, 0};
+  if (values.empty()) return {0, 0, 0, 0};
   std::sort(values.begin(), values.end());
   const double sum = std::accumulate(values.begin(), values.end(), 0.0);
-  return {sum / static_cast<double>(values.size()), Percentile(values, 0.5), Percentile(values, 0.9)};
+  return {sum / static_cast<double>(values.size()), Percentile(values, 0.5), Percentile(values, 0.9),
+          Percentile(values, 0.99)};
 }
 
 }  // namespace effnet

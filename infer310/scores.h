@@ -17,10 +17,11 @@ struct Answer {
 std::vector<Answer> TopK(const float *logits, size_t classes, size_t top);
 
 struct Spread {
-  double mean, median, p90;
+  double mean, median, p90, p99;
 };
 
-// Mean, median and 90th percentile (linear interpolation between ranks, as numpy.percentile). All 0 for no values.
+// Mean, median, 90th and 99th percentile (linear interpolation between ranks, as numpy.percentile). All 0 for no
+// values.
 Spread Summarize(std::vector<double> values);
 
 }  // namespace effnet

@@ -8,14 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import softmax
 
 from effnet.data.presets import eval_preset
 from effnet.errors import InputError
-from effnet.recipe import Evaluate
-
-# what counts as a picture in a folder
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
+from effnet.loose import ENDINGS
 
 
 class Guess(NamedTuple):
@@ -26,19 +22,19 @@ class Guess(NamedTuple):
     probability: float
 
 
-def load(path):
+def load(path, runtime="onnx", threads=0):
     """The model at `path`, .onnx or .ckpt, as `(logits, meta, size)`.
 
-    logits: uint8 (N, size, size, 3) pictures -> float32 (N, classes). Raises InputError.
+    runtime: of an ONNX file, one of effnet.runtimes.NAMES; threads: 0 for as many as cores. logits: uint8 (N, size,
+    size, 3) pictures -> float32 (N, classes). Raises InputError.
     """
     if Path(path).suffix == ".ckpt":
-        from effnet.evaluation import evaluator  # MindSpore is needed for checkpoints only
+        if runtime != "onnx":
+            raise InputError(f"{path}: a checkpoint, which {runtime} does not run; name an ONNX file")
+        return of_checkpoint(path)
+    from effnet.runtimes import by_name
 
-        logits, meta = evaluator.load(path)
-        return logits, meta, meta["crop"]
-    from effnet.runtimes.onnx_runtime import Model
-
-    model = Model(path)
+    model = by_name.load(by_name.file_of(path, runtime), runtime, threads)
     height, width = model.size
     if height != width:
         raise InputError(
@@ -46,6 +42,38 @@ def load(path):
             "set export.height and export.width to 0"
         )
     return model, model.meta, height
+
+
+def load_fast(path, count):
+    """`(model, batch, words)`: the ONNX file at `path` as `effnet tune` found it fastest for `count` pictures, and what
+    that is. Where it was not tuned here, as without tuning.
+    """
+    from effnet.runtimes import tuned
+    from effnet.runtimes.exported import require
+
+    if Path(path).suffix == ".ckpt":
+        raise InputError(f"{path}: a checkpoint, which is not tuned; name an ONNX file")
+    require(path)
+    row = tuned.find(path, count)
+    if not row:
+        return load(path), 1, f"{path}: not tuned on this machine, so onnx it is; `effnet tune {path}` takes a minute"
+    return load(path, row["runtime"], row["threads"]), row["batch"], f"{tuned.told(row)}, as tuned"
+
+
+def of_checkpoint(path):
+    """The same of a checkpoint, on the CPU."""
+    from effnet import trained
+    from effnet.network import device
+    from effnet.network.efficientnet import load_weights
+    from effnet.network.predict import Predict
+
+    device.start("CPU")
+    import mindspore as ms  # after our own modules, which say in a sentence where it is not installed
+
+    weights, meta = trained.load(path)
+    net = Predict(meta)
+    load_weights(net.net, weights)
+    return lambda images: net(ms.Tensor(images)).asnumpy(), meta, meta["crop"]
 
 
 def pictures(places):
@@ -68,27 +96,55 @@ def preset(meta, size):
 
     Of an export of another size than the model's crop, the same share of the picture is seen.
     """
+    from pydantic import ValidationError  # late, as all that takes long to import
+
+    from effnet.recipe import Evaluate
+
     resize = round(meta["resize"] * size / meta["crop"])
-    return eval_preset(Evaluate(resize=resize, crop=size, interpolation=meta["interpolation"], batch_size=1))
+    try:
+        return eval_preset(Evaluate(resize=resize, crop=size, interpolation=meta["interpolation"], batch_size=1))
+    except ValidationError:
+        raise InputError(
+            f"the model takes pictures of {size} pixels, cut from {resize}: it says of itself what it cannot be; "
+            "export it again"
+        ) from None
 
 
-def predict(model, paths, top=5):
-    """Yield `(path, guesses, problem)` for each picture: the `top` likeliest classes, best first, or None and what
-    is wrong with the file.
+def predict(model, paths, top=5, batch=1):
+    """Yield `(path, guesses, problem)` for each picture in turn: the `top` likeliest classes, best first, or None and
+    what is wrong with the file. `batch` pictures are answered at a time.
     """
     logits, meta, size = model
-    look = preset(meta, size)
+    look, waiting = preset(meta, size), []
+    for i, path in enumerate(paths, 1):
+        waiting.append((path, *_read(path, look)))
+        images = [image for _, image, _ in waiting if image is not None]
+        if len(images) < batch and i < len(paths):
+            continue
+        answers = iter(logits(np.stack(images)) if images else ())
+        for path, image, problem in waiting:
+            yield path, None if image is None else guesses_of(next(answers), meta, top), problem
+        waiting = []
+
+
+def _read(path, look):
+    """`(picture, "")`, or `(None, what is wrong with the file)`."""
+    if not os.path.isfile(path):  # a pipe or a device would be waited for
+        what = "a folder without pictures" if os.path.isdir(path) else "not a file"
+        return None, what if os.path.exists(path) else "no such file or directory"
+    try:
+        return look(Path(path).read_bytes()), ""
+    except InputError as error:
+        return None, f"not a readable picture ({error})"
+    except OSError as error:
+        return None, error.strerror.lower()
+
+
+def guesses_of(logits, meta, top):
+    """The `top` likeliest classes of one picture's logits (classes,), best first."""
+    found = logits.astype(np.float64)
+    odds = np.exp(found - found.max())
+    odds /= odds.sum()
     ids = meta.get("class_ids") or meta["classes"]
-    for path in paths:
-        try:
-            image = look(Path(path).read_bytes())
-        except InputError as error:
-            yield path, None, f"not a readable picture ({error})"
-            continue
-        except OSError as error:
-            yield path, None, "a folder without pictures" if os.path.isdir(path) else error.strerror.lower()
-            continue
-        found = logits(image[None])[0].astype(np.float64)
-        odds = softmax(found)
-        best = np.argsort(-found, kind="stable")[:top]
-        yield path, [Guess(meta["classes"][i], ids[i], float(odds[i])) for i in best], ""
+    best = np.argsort(-found, kind="stable")[:top]
+    return [Guess(meta["classes"][i], ids[i], float(odds[i])) for i in best]

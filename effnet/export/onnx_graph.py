@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from effnet.arch.family import BN_EPS, plan
+from effnet.arch.family import plan
 from effnet.files import whole
 
 
@@ -48,21 +48,21 @@ def build(weights, meta, height, width, opset=21, normalize="outside", dtype=np.
     act = _relu6 if sizes.lite else _swish
     x = _input(graph, meta, normalize)
     size = (height, width)
-    x, size = _conv(graph, weights, "stem", x, size, 2, meta["padding"])
+    x, size = _conv(graph, weights, "stem", x, size, 2, meta)
     x = act(graph, "stem", x)
     for i, block in enumerate(sizes.blocks):
         name, skip = f"blocks.{i}", x
         if block.expand > 1:
-            x, _ = _conv(graph, weights, f"{name}.expand", x, size, 1, meta["padding"])
+            x, _ = _conv(graph, weights, f"{name}.expand", x, size, 1, meta)
             x = act(graph, f"{name}.expand", x)
-        x, size = _conv(graph, weights, f"{name}.depthwise", x, size, block.stride, meta["padding"])
+        x, size = _conv(graph, weights, f"{name}.depthwise", x, size, block.stride, meta)
         x = act(graph, f"{name}.depthwise", x)
         if block.channels_se:
             x = _squeeze_excite(graph, weights, f"{name}.se", x)
-        x, _ = _conv(graph, weights, f"{name}.project", x, size, 1, meta["padding"])
+        x, _ = _conv(graph, weights, f"{name}.project", x, size, 1, meta)
         if block.stride == 1 and block.channels_in == block.channels_out:
             x = graph.node("Add", f"{name}.add", x, skip)
-    x, _ = _conv(graph, weights, "head", x, size, 1, meta["padding"])
+    x, _ = _conv(graph, weights, "head", x, size, 1, meta)
     x = graph.node("GlobalAveragePool", "pool", act(graph, "head", x))
     x = graph.node("Flatten", "features", x)
     kernel, bias = (graph.constant(f"classifier.{part}", weights[f"classifier.{part}"]) for part in ("weight", "bias"))
@@ -108,13 +108,14 @@ def _input(graph, meta, normalize):
     return graph.node("Cast", "half", x, to=half) if graph.dtype == np.float16 else x
 
 
-def _conv(graph, weights, name, x, size, stride, padding):
+def _conv(graph, weights, name, x, size, stride, meta):
     """Convolution with its batch normalisation folded in; returns (output name, output size)."""
     kernel = weights[f"{name}.conv.weight"].astype(np.float64)
-    scale = weights[f"{name}.bn.gamma"] / np.sqrt(weights[f"{name}.bn.moving_variance"].astype(np.float64) + BN_EPS)
+    variance = weights[f"{name}.bn.moving_variance"].astype(np.float64) + meta["bn_eps"]
+    scale = weights[f"{name}.bn.gamma"] / np.sqrt(variance)
     bias = weights[f"{name}.bn.beta"] - weights[f"{name}.bn.moving_mean"] * scale
     inputs = graph.constant(f"{name}.weight", kernel * scale[:, None, None, None]), graph.constant(f"{name}.bias", bias)
-    begin, end, out = zip(*(_pads(side, kernel.shape[2], stride, padding) for side in size), strict=True)
+    begin, end, out = zip(*(_pads(side, kernel.shape[2], stride, meta["padding"]) for side in size), strict=True)
     group = kernel.shape[0] if name.endswith("depthwise") else 1
     attributes = {"kernel_shape": kernel.shape[2:], "strides": [stride] * 2, "pads": [*begin, *end], "group": group}
     return graph.node("Conv", f"{name}.conv", x, *inputs, **attributes), out

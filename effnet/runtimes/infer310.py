@@ -5,6 +5,8 @@ not depend on Python. Where MS_LITE_HOME names an unpacked MindSpore Lite (as on
 one is used instead.
 """
 
+import filecmp
+import hashlib
 import json
 import os
 import platform
@@ -16,12 +18,14 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import effnet
 from effnet import native
+from effnet.data.presets import decode
 from effnet.download import by_pip
 from effnet.errors import InputError
-from effnet.files import sha256
+from effnet.files import aside, naming, sha256
 from effnet.native.build import CACHE
 
 PACKAGE = Path(effnet.__file__).parent
@@ -49,8 +53,9 @@ def mindspore_lite(cache=CACHE):
     if not unzipped.is_dir():
         if platform.machine() != "x86_64":
             raise InputError(
-                f"MindSpore Lite has no wheel for {platform.machine()}: "
-                "unpack a release of 2.0 and set MS_LITE_HOME to it"
+                f"MindSpore Lite has no wheel for {platform.machine()}: unpack its release of 2.0 for this processor "
+                "(https://www.mindspore.cn/lite) and set MS_LITE_HOME to the folder; "
+                "`dvc repro evaluate onnx_eval` runs all that does without it"
             )
         Path(cache).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
@@ -77,6 +82,28 @@ def _download(folder):
         raise InputError(
             f"{WHEEL}: SHA-256 {found}, expected {WHEEL_SHA256}; the download is damaged or not the published file"
         )
+
+
+def program(folder, lite):
+    """Path of effnet310 in `folder`, for MindSpore Lite in the folder `lite`.
+
+    What was compiled of the same sources, for another checkout or a temporary experiment, lies in the user's cache and
+    is not compiled again. Raises InputError as `build` does.
+    """
+    sources = [path for place in (SOURCES, native.FOLDER) for path in sorted(place.glob("*.*")) if path.is_file()]
+    digest = hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in sources))
+    told = [os.environ.get(name, "") for name in ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS")]
+    digest.update(" ".join([*told, platform.machine(), str(Path(lite).resolve())]).encode())
+    kept, made = CACHE / f"effnet310-{digest.hexdigest()[:16]}", Path(folder, "effnet310")
+    if not kept.exists():
+        build(folder, lite)
+        with aside(kept) as copy:
+            shutil.copyfile(made, copy)
+    elif not made.exists() or not filecmp.cmp(kept, made, shallow=False):
+        with aside(made) as copy:
+            shutil.copyfile(kept, copy)
+        made.chmod(0o755)
+    return made
 
 
 def build(folder, lite=None, tests=False, sanitize=False, fuzz=False):
@@ -131,14 +158,20 @@ def logits_of(binary, model, meta, dataset, device="cpu", batch=8, threads=None)
     meta     JSON that the export wrote beside the model
     device   cpu, gpu, ascend310 or ascend310p
 
-    The pictures pass through a temporary folder ($TMPDIR chooses where). Raises InputError with effnet310's own
-    sentence where it fails, and where a picture cannot be read: figures are of all pictures or none.
+    The pictures pass through a temporary folder ($TMPDIR chooses where), decoded if they are no JPEG. Raises
+    InputError with effnet310's own sentence where it fails, and where a picture cannot be read: figures are of all
+    pictures or none.
     """
     with tempfile.TemporaryDirectory() as work:
         pictures, report, logits = (Path(work) / name for name in ("pictures", "report.json", "logits.npy"))
         pictures.mkdir()
-        for i in range(len(dataset)):
-            (pictures / f"{i:09d}.jpg").write_bytes(dataset.read(i))
+        with naming(pictures):
+            for i in range(len(dataset)):
+                data = dataset.read(i)
+                if native.is_jpeg(data):
+                    (pictures / f"{i:09d}.jpg").write_bytes(data)
+                else:
+                    Image.fromarray(decode(data)).save(pictures / f"{i:09d}.ppm")
         options = {
             "device": device,
             "model": model,

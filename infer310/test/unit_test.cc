@@ -90,7 +90,8 @@ TEST_CASE("spread: mean, median and 90th percentile as NumPy has them") {
   const Spread spread = Summarize({40, 10, 30, 20});
   CHECK(spread.mean == doctest::Approx(25));
   CHECK(spread.median == doctest::Approx(25));
-  CHECK(spread.p90 == doctest::Approx(37));  // rank 2.7: 30 + 0.7 * 10
+  CHECK(spread.p90 == doctest::Approx(37));    // rank 2.7: 30 + 0.7 * 10
+  CHECK(spread.p99 == doctest::Approx(39.7));  // rank 2.97
   CHECK(Summarize({7}).p90 == doctest::Approx(7));
   CHECK(Summarize({}).mean == 0);
 }
@@ -176,7 +177,7 @@ TEST_CASE("options: both spellings, and refusals that name the option") {
 TEST_CASE("pictures are found in sub-folders, in the byte order of their paths") {
   const fs::path folder = fs::temp_directory_path() / ("effnet310-test-" + std::to_string(::getpid()));
   fs::create_directories(folder / "sub");
-  CHECK(Has(ProblemOf([&] { FindPictures(folder.string()); }), "no .jpg or .jpeg file"));
+  CHECK(Has(ProblemOf([&] { FindPictures(folder.string()); }), "no .jpg, .jpeg or .ppm file"));
   for (const char *name : {"b.jpg", "a.JPEG", "sub/c.Jpg", "notes.txt"}) std::ofstream(folder / name) << "x";
   const auto found = FindPictures(folder.string());
   REQUIRE(found.size() == 3);
@@ -185,6 +186,26 @@ TEST_CASE("pictures are found in sub-folders, in the byte order of their paths")
   CHECK(FindPictures((folder / "notes.txt").string()).size() == 1);  // one file is taken at its word
   CHECK(Has(ProblemOf([&] { FindPictures((folder / "gone").string()); }), "no such file"));
   fs::remove_all(folder);
+}
+
+TEST_CASE("a PPM file is read as its pixels, and a damaged one is refused") {
+  Meta meta;
+  meta.resize = meta.width = meta.height = 2;
+  meta.filter = IMAGE_BILINEAR;
+  for (int channel = 0; channel < 3; channel++) meta.mean[channel] = 0, meta.std[channel] = 1;
+  const std::string head = "P6\n2 2\n255\n", pixels = "abcdefghijkl";
+  const auto prepared = [&](const std::string &text, float *out) {
+    return Prepare(std::vector<uint8_t>(text.begin(), text.end()), meta, out).problem;
+  };
+  float out[12];
+  CHECK(prepared(head + pixels, out) == "");
+  CHECK(out[0] == 'a');
+  CHECK(out[1] == 'd');
+  CHECK(out[4] == 'b');
+  CHECK(out[11] == 'l');
+  for (const std::string &text : {head, head + pixels + "m", "P6\n0 2\n255\n" + pixels, "P6\n2 2\n65535\n" + pixels,
+                                  "P6\n99999999999 99999999999\n255\n" + pixels, std::string("P6\n")})
+    CHECK(Has(prepared(text, out), "not a whole PPM file"));
 }
 
 TEST_CASE("a file that cannot be written is an error of one sentence") {

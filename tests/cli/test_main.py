@@ -29,6 +29,24 @@ def test_info(capsys):
     assert code == 2 and err.startswith("error: 'b9' is not a variant; choose one of efficientnet_b0")
 
 
+LATE = "dvc dvclive google h5py matplotlib mindspore openvino safetensors scipy sklearn torch".split()
+MODEL = "onnx onnxruntime pydantic yaml".split()  # what the model itself takes
+STARTS = [  # what `effnet predict` has not imported by when: `--help` is shown, pictures can be read, a model is loaded
+    ("main.main(['predict', '--help'])", [*LATE, *MODEL, "numpy", "PIL", "effnet.arch"]),
+    ("from effnet.cli import predict", [*LATE, *MODEL]),
+    ("from effnet.cli import predict; predict.preset(predict.load(sys.argv[1])[1], 32)", [*LATE, "onnx"]),
+]
+
+
+@pytest.mark.parametrize("code, late", STARTS)
+def test_it_starts_without_what_it_does_not_need(code, late, models):
+    code = f"import contextlib, sys\nfrom effnet.cli import main\nwith contextlib.suppress(SystemExit):\n    {code}\n"
+    code += f"print([name for name in {late} if sys.modules.get(name)])"
+    command = [sys.executable, "-c", code, models / "effnet.onnx"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 @pytest.mark.parametrize("arguments", [[], ["train"], ["info"], ["predict"]])
 def test_what_is_no_command_shows_the_usage(arguments):
     code, out, err = effnet(*arguments)

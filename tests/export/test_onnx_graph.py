@@ -17,10 +17,10 @@ from tests.peers.reference import shapes_of
 device.start("CPU")
 
 
-def meta(variant="efficientnet_toy", padding="same"):
+def meta(variant="efficientnet_toy", padding="same", bn_eps=1e-3):
     classes = [f"class {i}" for i in range(10)]
     return {
-        "variant": variant, "class_num": 10, "padding": padding, "image_size": 48,
+        "variant": variant, "class_num": 10, "padding": padding, "bn_eps": bn_eps, "image_size": 48,
         "classes": classes, "class_ids": classes, "mean": [127.5, 120.0, 110.0], "std": [60.0, 61.0, 62.0],
         "resize": 48, "crop": 48, "interpolation": "bilinear",
     }  # fmt: skip
@@ -41,12 +41,12 @@ def pictures():
     return np.random.default_rng(1).integers(0, 256, (5, 48, 48, 3)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("padding", ["same", "symmetric"])
+@pytest.mark.parametrize("padding, bn_eps", [("same", 1e-3), ("symmetric", 1e-5)])
 @pytest.mark.parametrize("normalize", ["outside", "inside"])
-def test_logits_equal_mindspore_s(tmp_path, pictures, padding, normalize):
-    m, weights = meta(padding=padding), random_weights()
+def test_logits_equal_mindspore_s(tmp_path, pictures, padding, bn_eps, normalize):
+    m, weights = meta(padding=padding, bn_eps=bn_eps), random_weights()
     onnx_graph.write(tmp_path / "m.onnx", weights, m, 48, 48, 21, normalize)
-    net = EfficientNet(m["variant"], 10, Layers(padding))
+    net = EfficientNet(m["variant"], 10, Layers(padding, bn_eps))
     net.update_parameters_name()
     load_weights(net, weights)
     net.set_train(False)
@@ -55,6 +55,8 @@ def test_logits_equal_mindspore_s(tmp_path, pictures, padding, normalize):
     model = Model(tmp_path / "m.onnx")
     assert np.abs(expected).max() > 1e-3
     assert np.abs(model(pictures) - expected).max() < 1e-5
+    onnx_graph.write(tmp_path / "other.onnx", weights, m | {"bn_eps": 1.01e-3 - bn_eps}, 48, 48, 21, normalize)
+    assert np.abs(Model(tmp_path / "other.onnx")(pictures) - expected).max() > 2e-5  # had it another epsilon
     assert np.abs(model(pictures[:1]) - expected[:1]).max() < 1e-5  # any batch
 
 

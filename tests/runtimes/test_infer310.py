@@ -5,7 +5,9 @@ sentence.
 import io
 import json
 import os
+import shutil
 import subprocess
+import sys
 import zipfile
 
 import mindspore as ms
@@ -21,7 +23,7 @@ from effnet.network.efficientnet import EfficientNet, load_weights
 from effnet.results.metrics import results
 from effnet.runtimes import infer310
 from tests import pictures
-from tests.conftest import SHARED
+from tests.conftest import ROOT, SHARED
 
 ms.set_context(mode=ms.GRAPH_MODE)
 META = {
@@ -253,10 +255,11 @@ def test_bad_input_ends_in_one_sentence(model, folder, tmp_path):
         return path
 
     (tmp_path / "none").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "not.mindir").write_text("hello")
     version3 = model.mindir.with_name("version3.mindir")
     cases = [
-        (model.run("--input", tmp_path / "none"), "none: no .jpg or .jpeg file in this folder"),
+        (model.run("--input", tmp_path / "none"), "none: no .jpg, .jpeg or .ppm file in this folder"),
         (model.run("--input", tmp_path / "gone"), "gone: no such file or folder"),
         (
             model.run("--input", folder, model=version3),
@@ -269,9 +272,14 @@ def test_bad_input_ends_in_one_sentence(model, folder, tmp_path):
         (model.run("--input", folder, meta=changed(classes=[])), "changed.json: classes: the list is empty"),
         (model.run("--input", folder, meta=changed(classes=["a"])), "number of classes is not the 1 of"),
         (model.run("--input", folder, meta=changed(height=24)), "takes pictures of 32x32 pixels"),
+        (model.run("--input", folder, meta=changed(resize=1e9)), "resize: expected a whole number from 1 to 2048"),
+        (model.run("--input", folder, meta=changed(std=[1e-37] * 3)), "0.jpg: the answer is not finite: "),
+        (model.run("--input", folder, meta=tmp_path / "pipe"), "pipe: cannot be read"),
+        (model.run("--input", folder, "--threads", "99999999"), "expected a whole number from 1 to 1024"),
+        (model.run("--input", tmp_path / "two\nlines"), "two?lines: no such file or folder"),
         (model.run("--input", folder, "--json", tmp_path / "gone" / "a.json"), "a.json: cannot be written"),
         (model.run("--input", folder, "--device=tpu"), "--device=tpu: not one of cpu, gpu, ascend310, ascend310p"),
-        (model.run("--input", folder, "--batch", "x"), "--batch x: expected a whole number of at least 1"),
+        (model.run("--input", folder, "--batch", "x"), "--batch x: expected a whole number from 1 to 65536"),
         (model.run(), "--input: missing"),
     ]
     for done, sentence in cases:
@@ -316,3 +324,16 @@ def test_a_download_that_is_not_the_published_one_is_refused(tmp_path, monkeypat
 def test_help(model):
     done = subprocess.run([model.program, "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "Exit codes: 0 done; 1 unexpected; 2 bad input; 3 the device" in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("setarch"), reason="no setarch here")
+def test_a_processor_without_a_wheel_is_told_what_to_install(tmp_path):
+    code = (
+        "from effnet import errors; from effnet.runtimes import infer310; "
+        f"errors.run(lambda: infer310.mindspore_lite({str(tmp_path)!r}))"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "MS_LITE_HOME"}
+    command = ["setarch", "i686", sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "no wheel for i686" in done.stderr and "MS_LITE_HOME" in done.stderr and "dvc repro" in done.stderr

@@ -1,7 +1,12 @@
-"""What ONNX Runtime's side refuses: a provider that is not there, a file that is not ours."""
+"""What ONNX Runtime refuses: a provider that is not there, a file that is not ours; and that nothing is sent home."""
+
+import os
+import subprocess
+import sys
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from effnet.errors import InputError
@@ -37,3 +42,20 @@ def test_what_is_not_our_model_is_refused(tmp_path):
     onnx.save(model, tmp_path / "nameless.onnx")
     with pytest.raises(InputError, match="nameless.onnx: expected .* class names inside"):
         Model(tmp_path / "nameless.onnx")
+
+
+def test_nothing_is_written_below_the_home_to_be_sent(tmp_path):
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
+    command = [sys.executable, "-c", "import effnet.runtimes.onnx_runtime"]
+    subprocess.run(command, env=env | {"HOME": str(tmp_path)}, check=True)
+    assert not list(tmp_path.rglob("*nnxruntime*"))
+
+
+CUDA = "CUDAExecutionProvider"
+
+
+@pytest.mark.skipif(CUDA not in onnxruntime.get_available_providers(), reason="no CUDA provider here")
+def test_a_float32_file_is_computed_in_float32_on_a_card(tmp_path):
+    onnx_graph.write(tmp_path / "m.onnx", random_weights(), meta(), 48, 48, 21, "outside")
+    model = Model(tmp_path / "m.onnx", "CUDA")
+    assert model.session.get_provider_options()[CUDA]["use_tf32"] == "0"
