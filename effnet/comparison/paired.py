@@ -2,12 +2,12 @@
 same pictures.
 """
 
-import csv
 import math
 from collections import namedtuple
 
 from scipy.stats import binomtest
 
+from effnet import parsed
 from effnet.errors import InputError
 
 SIGNIFICANT = 0.05  # chance of calling two equally good models different
@@ -20,11 +20,9 @@ Comparison = namedtuple("Comparison", "images top1_a top1_b only_a only_b differ
 
 def read(lines, name):
     """`{picture: (actual, predicted)}` of a per_image.csv given as lines; `name` is what an InputError calls it."""
-    rows = list(csv.DictReader(lines))
-    if not rows or not {"name", "actual", "predicted"} <= rows[0].keys():
-        raise InputError(
-            f"{name}: not a table of per-image predictions (name, actual, predicted); `dvc repro evaluate` writes it"
-        )
+    rows = parsed.rows(lines, name, dict.fromkeys(("name", "actual", "predicted"), str))
+    if not rows:
+        raise InputError(f"{name}: no predictions in it; `dvc repro evaluate` writes them")
     return {row["name"]: (row["actual"], row["predicted"]) for row in rows}
 
 

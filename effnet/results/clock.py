@@ -8,7 +8,7 @@ from effnet.devices import machine
 from effnet.files import write_json
 
 # what the pipeline itself writes: it differs from the last commit while a run is under way, and decides nothing
-OUTPUTS = ("dvc.lock", "metrics")
+OUTPUTS = ("dvc.lock", "data/source.json", "metrics")
 
 
 def write(path, seconds, images, **more):

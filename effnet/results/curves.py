@@ -2,7 +2,9 @@
 
 import contextlib
 
+from effnet.errors import InputError
 from effnet.files import write_json
+from effnet.results.clock import git
 from effnet.results.metrics import DIGITS
 
 
@@ -10,8 +12,11 @@ from effnet.results.metrics import DIGITS
 def curves(folder):
     """f(record) that adds an epoch's record to `folder`/plots/metrics/*.tsv and metrics.json, as dvclive writes them.
 
-    The first record replaces what is there: a training that does not begin leaves the curves of the one before.
+    The first record replaces what is there: a training that does not begin leaves the curves of the one before. Raises
+    InputError in a git repository without a commit, which dvclive asks for.
     """
+    if git("rev-parse", "--git-dir") is not None and git("rev-parse", "HEAD") is None:
+        raise InputError("this git repository has no commit yet; run `git add -A && git commit -m start` first")
     from dvclive import Live  # half a second to import
 
     with contextlib.ExitStack() as opened:

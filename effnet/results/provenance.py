@@ -12,11 +12,12 @@ from effnet.files import sha256, write_json
 PACKAGES = ("mindspore", "numpy", "pillow", "scipy", "onnx", "onnxruntime")
 
 
-def write(path, meta, dataset, where, model=None, **more):
+def write(path, meta, dataset, where, model=None, used=(), **more):
     """Write the provenance of a metrics file to `path` as JSON.
 
     meta: what the model says of itself; dataset: effnet.shards.dataset.Dataset used; where: {"target", "number"} of
-    devices; model: path of the evaluated file; more: further entries.
+    devices; model: path of the evaluated file; used: packages besides those that are always there; more: further
+    entries.
     """
     write_json(path, {
         "recipe": meta.get("recipe_digest"),
@@ -24,15 +25,17 @@ def write(path, meta, dataset, where, model=None, **more):
         "model": sha256(model) if model else None,
         "seed": meta.get("seed"),
         "device": where,
-        "versions": versions(),
+        "versions": versions(used),
         **more,
     })  # fmt: skip
 
 
-def versions():
-    """`{name: version}` of Python (without its patch) and of the installed packages that can change a result."""
+def versions(used=()):
+    """`{name: version}` of Python (without its patch) and of the installed packages that can change a result, those of
+    `used` among them.
+    """
     found = {"python": f"{sys.version_info[0]}.{sys.version_info[1]}"}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *used):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -5,7 +5,7 @@ from itertools import groupby
 
 import numpy as np
 
-from effnet.arch.family import BN_EPS, VARIANTS, plan
+from effnet.arch.family import VARIANTS, plan
 from effnet.arch.layers import shapes
 from effnet.errors import InputError
 
@@ -15,13 +15,11 @@ TORCH_BN = ("weight", "bias", "running_mean", "running_var")
 IGNORED = re.compile(r"num_batches_tracked$|^normalization(_\d+)?/")
 
 
-def convert(tensors, variant, class_num, bn_eps=BN_EPS):
+def convert(tensors, variant, class_num):
     """`{name: float32 array}` under our names, of a network of another library.
 
     `tensors` is what tensors.py read; EfficientNet-PyTorch's, torchvision's, timm's and Keras' names are told apart by
-    themselves. `bn_eps` is the epsilon of the batch normalisation that they were trained with: ours is fixed, so
-    another one is taken up by the scale, exactly for evaluation. Raises InputError listing what is missing, unexpected
-    or misshapen.
+    themselves. Raises InputError listing what is missing, unexpected or misshapen.
     """
     given = {_plain(name): value for name, value in tensors.items() if not IGNORED.search(name)}
     style = _style(given)
@@ -41,10 +39,6 @@ def convert(tensors, variant, class_num, bn_eps=BN_EPS):
     broken = [names[ours] for ours, value in weights.items() if not np.isfinite(value).all()]
     if broken:
         raise InputError(f"values that are not finite in {_some(broken)}")
-    if bn_eps != BN_EPS:
-        for name in [name for name in weights if name.endswith(".moving_variance")]:
-            gamma, variance = name.replace("moving_variance", "gamma"), weights[name].astype(np.float64)
-            weights[gamma] = (weights[gamma] * np.sqrt((variance + BN_EPS) / (variance + bn_eps))).astype(np.float32)
     return weights
 
 

