@@ -6,7 +6,7 @@ import numpy as np
 from effnet.data.loader import eval_batches
 from effnet.data.presets import eval_preset
 from effnet.errors import InputError
-from effnet.network import checkpoint, device, ranks
+from effnet.network import ranks
 from effnet.network.efficientnet import load_weights
 from effnet.network.predict import Predict
 from effnet.progress import bar
@@ -25,7 +25,8 @@ class Evaluator:
         self.predict, self.settings, self.workers, self.ranks = Predict(meta), settings, workers, where
         self.class_num = meta["class_num"]
 
-    def __call__(self, weights, dataset, show=True):
+    def __call__(self, weights, dataset, show=True, stop=lambda: False):
+        """On one device, `stop` is asked after each batch; once it is true the answer is None."""
         load_weights(self.predict.net, weights)
         size, count = self.settings.batch_size, 0
         logits = np.zeros((len(dataset), self.class_num), np.float32)
@@ -38,6 +39,8 @@ class Evaluator:
                     images = np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.uint8)])
                 logits[batch.indices] = self.predict(ms.Tensor(images)).asnumpy()[: len(batch.indices)]
                 count += len(batch.indices)
+                if self.ranks.count == 1 and stop():
+                    return None
                 progress.update(len(batch.indices) * self.ranks.count)
         return self._exchange(logits, count, len(dataset))
 
@@ -53,12 +56,3 @@ class Evaluator:
                 "prepare the pictures again"
             )
         return logits
-
-
-def load(path):
-    """`(f(uint8 (N, crop, crop, 3) pictures) -> float32 (N, classes) logits, meta)` of a checkpoint, on the CPU."""
-    device.start("CPU")
-    weights, meta = checkpoint.load_model(path)
-    predict = Predict(meta)
-    load_weights(predict.net, weights)
-    return lambda images: predict(ms.Tensor(images)).asnumpy(), meta

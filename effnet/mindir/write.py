@@ -17,7 +17,7 @@ def write(path, weights, meta, height, width, file_format="MINDIR"):
         raise InputError(
             f"AIR needs an Ascend backend: {machine.missing('Ascend')}; take the MINDIR file and convert it there"
         )
-    net = EfficientNet(meta["variant"], meta["class_num"], Layers(meta["padding"]))
+    net = EfficientNet(meta["variant"], meta["class_num"], Layers(meta["padding"], meta["bn_eps"]))
     net.update_parameters_name()
     load_weights(net, weights)
     net.set_train(False)

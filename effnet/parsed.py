@@ -1,0 +1,192 @@
+"""What comes back from files that others may have written, cut short or edited: one schema for each kind, one sentence
+where a file does not fit it.
+
+Recipes have their own in recipe.py, prepared pictures in shards/index.py.
+"""
+
+import csv
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from effnet.arch.family import BN_EPS, VARIANTS
+from effnet.errors import InputError
+from effnet.recipe import Deviation, Interpolation, Share
+
+Count = Annotated[int, Field(ge=1)]
+Pixels = Annotated[int, Field(ge=1, le=2048)]
+
+
+class Parsed(BaseModel):
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+
+class Meta(Parsed):
+    """What a model says of itself (effnet/runs/identity.py:of_model); an ONNX file and a MINDIR's JSON say more."""
+
+    variant: str
+    padding: Literal["same", "symmetric"]
+    bn_eps: Deviation = BN_EPS
+    class_num: Count
+    classes: list[str]
+    class_ids: list[str] | None = None
+    mean: tuple[float, float, float]
+    std: tuple[Deviation, Deviation, Deviation]
+    resize: Pixels
+    crop: Pixels
+    interpolation: Interpolation
+    normalize: Literal["outside", "inside"] = "outside"
+
+    @model_validator(mode="after")
+    def fits_together(self):
+        if self.variant not in VARIANTS:
+            raise ValueError(f"variant '{self.variant}' is none of {', '.join(VARIANTS)}")
+        if {self.class_num} != {len(self.classes), len(self.class_ids or self.classes)}:
+            raise ValueError(f"class_num {self.class_num}, and another number of names or ids")
+        if self.crop > self.resize:
+            raise ValueError(f"crop {self.crop} is larger than resize {self.resize}")
+        return self
+
+
+class Metrics(Parsed):
+    """metrics/evaluate.json and its like: shares of 1, mean loss, pictures."""
+
+    top1: Share
+    top5: Share
+    loss: float = Field(ge=0)
+    images: Count
+
+
+class Training(Parsed):
+    """metrics/train.json."""
+
+    epoch: Count
+    loss: float
+    best_top1: Share
+
+
+class Device(Parsed):
+    target: str
+    number: Count
+
+
+class Provenance(Parsed):
+    """metrics/provenance/*.json: digests, kind of device, versions."""
+
+    recipe: str | None
+    data: str
+    model: str | None
+    device: Device
+    versions: dict[str, str]
+
+
+class Clock(Parsed):
+    """metrics/clock/*.json: seconds, images a second, where."""
+
+    revision: str | None
+    edited: list[str]
+    cpu: str
+    cores: Count
+    seconds: float
+    images_per_second: float
+
+
+class Rows(Parsed):
+    """pretrained/rows.yaml."""
+
+    rows: list[str]
+
+
+class Lock(Parsed):
+    """dvc.lock, as far as more than DVC reads it."""
+
+    stages: dict[str, dict]
+
+
+def meta(path, found):
+    """`found`, the meta of the model at `path`, as it is. Raises InputError unless it is a Meta."""
+    try:
+        Meta.model_validate(found)
+    except ValidationError as error:
+        raise InputError(
+            f"{path}: what this model says of itself is damaged or missing ({_first(error)}); "
+            "make it again with this project, or fetch it again"
+        ) from None
+    return found
+
+
+COMMITTED = "`git checkout` brings back what was committed, `make repro` makes it"
+
+
+def json_file(path, kind, advice=COMMITTED):
+    """The dictionary in the JSON file at `path`, which is a `kind`; None where there is no file. Raises InputError."""
+    try:
+        return json_text(path.read_bytes(), path, kind, advice)
+    except FileNotFoundError:
+        return None
+
+
+def json_text(text, name, kind=Parsed, advice=COMMITTED):
+    """The same of JSON text (str or bytes); `name` is what the InputError calls it."""
+    try:
+        return kind.model_validate_json(text).model_dump()
+    except ValidationError as error:
+        raise InputError(f"{name}: damaged, or not what this project writes ({_first(error)}); {advice}") from None
+
+
+def yaml_file(path, kind=Parsed):
+    """The same of a YAML file, which must be there."""
+    try:
+        with open(path, "rb") as file:
+            return kind.model_validate(yaml.safe_load(file)).model_dump()
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = " ".join(str(error).split())
+    except ValidationError as error:
+        found = _first(error)
+    raise InputError(f"{path}: damaged ({found}); `git checkout {path}` brings back what was committed")
+
+
+def table(path, columns):
+    """Rows of the CSV or TSV file at `path`, dictionaries of text; [] where there is no file.
+
+    columns: `{name: what reads it}`, of those that must be there: str, int, float, maybe. Raises InputError, naming the
+    row.
+    """
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8", errors="replace") as file:
+        return rows(file, path, columns, "\t" if path.suffix == ".tsv" else ",")
+
+
+def rows(lines, name, columns, delimiter=","):
+    """The same of lines of text; `name` is what the InputError calls them."""
+    advice = "`git checkout` or `dvc checkout` brings it back, `make repro` makes it"
+    reader = csv.DictReader(lines, delimiter=delimiter)
+    try:
+        found = list(reader)
+    except csv.Error as error:
+        raise InputError(f"{name}: no table of text ({error}); {advice}") from None
+    if missing := [column for column in columns if column not in (reader.fieldnames or [])]:
+        raise InputError(f"{name}: damaged, column '{missing[0]}' is missing; {advice}")
+    for n, row in enumerate(found, 1):
+        try:
+            if None in row or None in row.values():
+                raise ValueError
+            for column, read in columns.items():
+                read(row[column])
+        except ValueError:
+            raise InputError(f"{name}: damaged in row {n} of the table, {list(row.values())}; {advice}") from None
+    return found
+
+
+def maybe(text):
+    """A number, or nothing."""
+    return float(text) if text else None
+
+
+def _first(error):
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    said = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said
