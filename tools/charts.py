@@ -6,7 +6,10 @@ from collections import Counter
 
 import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
+
+from effnet.results.metrics import interval
+from tools.facts import RUNTIMES
 
 FEW = 30  # classes that a chart can name one by one
 STYLE = {
@@ -19,6 +22,7 @@ STYLE = {
     "axes.grid": True,
     "grid.alpha": 0.3,
 }
+matplotlib.rcParams["text.parse_math"] = False  # a class may be called $5; labels ask outside of any context
 
 
 def new_figure(size=(5.2, 3.6)):
@@ -43,14 +47,11 @@ def curves(facts):
     drawn = {}
     for title, lines in charts.items():
         figure, axes = new_figure()
-        for label, name in lines.items():
-            rows = found.get(name, [])
-            epochs, values = [int(row["step"]) for row in rows], [float(row[name]) for row in rows]
-            axes.plot(epochs, values, marker="o", markersize=3, label=label)
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        by_epoch(axes, found, lines, markersize=3)
         if title == "Loss":  # validation's is often thousands at first, before batch normalisation has settled
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
         elif title != "Validation accuracy":
             axes.set_ylim(bottom=0)
             axes.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
@@ -59,6 +60,16 @@ def curves(facts):
             axes.legend(frameon=False)
         drawn[title] = svg(figure)
     return drawn
+
+
+def by_epoch(axes, curves, lines, scale=1, **style):
+    """Draw `lines`, {label: name in `curves`}, against whole epochs."""
+    for label, name in lines.items():
+        rows = curves.get(name, [])
+        values = [scale * float(row[name]) for row in rows]
+        axes.plot([int(row["step"]) for row in rows], values, marker="o", label=label, **style)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def confusion(facts):
@@ -121,3 +132,26 @@ def svg(figure):
         figure.savefig(text, format="svg", metadata={"Date": None})
     element = text.getvalue()[text.getvalue().index("<svg") :]
     return re.sub(r'width="[\d.]+pt" height="[\d.]+pt" ', "", element, count=1).replace("<svg", '<svg role="img"', 1)
+
+
+def overview(facts):
+    """The README's picture: validation accuracy of each epoch, and what each runtime reached, with its interval."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10, 3.2), layout="constrained")
+        left, right = figure.subplots(1, 2)
+    by_epoch(left, facts["curves"], {"top-1": "top1", "top-5": "top5"}, scale=100)
+    left.set(ylabel="%", title="validation pictures answered right", ylim=(0, 102))
+    left.legend(frameon=False)
+    reached = list(facts["metrics"].items())
+    for y, (_, found) in enumerate(reached):
+        low, high = interval(found)
+        right.plot([100 * low, 100 * high], [y, y], color="C0", linewidth=2)
+        right.plot(100 * found["top1"], y, "o", color="C0")
+        right.annotate(f"{100 * found['top1']:.2f}", (100 * found["top1"], y), (0, 6), textcoords="offset points")
+    right.set_yticks(range(len(reached)), [RUNTIMES[name].title for name, _ in reached])
+    right.set(
+        xlabel="top-1, %, with its 95% interval", title="every runtime, the same pictures", ylim=(-0.6, len(reached))
+    )
+    right.invert_yaxis()
+    figure.patch.set_facecolor("white")  # a reader's page may be dark
+    return svg(figure)

@@ -2,25 +2,34 @@
 are made of it.
 """
 
-import csv
-import json
 from collections import namedtuple
 from pathlib import Path
 
-from effnet import recipe
+from effnet import parsed, recipe
 from effnet.errors import InputError
 from effnet.results.metrics import interval
+from tools import published
 
 # name: what it is for people, its metrics file, its provenance, its clock
 Runtime = namedtuple("Runtime", "title metrics provenance clock")
 RUNTIMES = {
     "evaluate": Runtime("MindSpore", "evaluate", "evaluate", "evaluate"),
-    "onnx_eval": Runtime("ONNX Runtime", "onnx_eval", "onnx_eval", "onnx"),
-    "float16": Runtime("ONNX Runtime, float16", "quantized/float16", "onnx_eval", "onnx_float16"),
-    "int8": Runtime("ONNX Runtime, int8", "quantized/int8", "onnx_eval", "onnx_int8"),
+    "onnx_eval": Runtime("ONNX Runtime", "onnx/float32", "onnx_eval", "onnx"),
+    "float16": Runtime("ONNX Runtime, float16", "onnx/float16", "onnx_eval", "onnx_float16"),
+    "int8": Runtime("ONNX Runtime, int8", "onnx/int8", "onnx_eval", "onnx_int8"),
+    "openvino": Runtime("OpenVINO", "onnx/openvino", "onnx_eval", "openvino"),
+    "openvino_bfloat16": Runtime("OpenVINO, bfloat16", "onnx/openvino_bfloat16", "onnx_eval", "openvino_bfloat16"),
+    "openvino_int8": Runtime("OpenVINO, int8", "onnx/openvino_int8", "onnx_eval", "openvino_int8"),
     "infer310": Runtime("C++, MindSpore Lite", "infer310", "infer310", "infer310"),
 }
 TRAINING = Runtime("training", "train", "train", "train")
+# columns of the tables in metrics/evaluate
+TABLES = {
+    "per_image": {"name": str, "actual": str, "predicted": str, "confidence": float, "loss": float},
+    "per_class": {"class": str, "images": int, "top1": parsed.maybe, "most_often_taken_for": str},
+    "calibration": {"images": int, "confidence": float, "accuracy": float},
+}
+PAIRS = {"pair": str, "largest_difference": float, "equal_top1": float}
 HEADER = ["runtime", "top-1", "95% interval", "top-5", "loss", "images"]
 
 
@@ -32,28 +41,35 @@ def read(folder="."):
     """
     folder = Path(folder)
     metrics = read_metrics(folder)
-    tables = {
-        name: _rows(folder / f"metrics/evaluate/{name}.csv") for name in ("per_image", "per_class", "calibration")
-    }
+    tables = {name: parsed.table(folder / f"metrics/evaluate/{name}.csv", columns) for name, columns in TABLES.items()}
     if "evaluate" not in metrics or not all(tables.values()):
         raise InputError(
-            "metrics/evaluate: no evaluation here to report on; `make eval` makes it, `make pull` brings it"
+            "metrics/evaluate: no evaluation here to report on; `make repro` makes it, `make pull` brings it"
+        )
+    if len(tables["per_image"]) != metrics["evaluate"]["images"]:
+        raise InputError(
+            f"metrics/evaluate/per_image.csv: {len(tables['per_image'])} pictures, metrics/evaluate.json is of "
+            f"{metrics['evaluate']['images']}; `dvc checkout metrics/evaluate` brings it back"
         )
     sheet = folder / "metrics/evaluate/mistakes.png"
+    params = recipe.load(folder / "params.yaml")
+    training = parsed.json_file(folder / "metrics/clock/train.json", parsed.Clock)
     return {
-        "recipe": recipe.load(folder / "params.yaml"),
+        "recipe": params,
+        "published": published.beside(params, metrics["evaluate"], training and training["seconds"] / 3600),
         "params": (folder / "params.yaml").read_text(),
         "metrics": metrics,
-        "training": _json(folder / "metrics/train.json"),
-        "parity": _rows(folder / "metrics/parity/pairs.csv"),
+        "training": parsed.json_file(folder / "metrics/train.json", parsed.Training),
+        "parity": parsed.table(folder / "metrics/parity/pairs.csv", PAIRS),
         "provenance": {
-            name: (found, _json(folder / f"metrics/clock/{row.clock}.json") or {})
+            name: (found, parsed.json_file(folder / f"metrics/clock/{row.clock}.json", parsed.Clock) or {})
             for name, row in {"train": TRAINING, **RUNTIMES}.items()
-            if name in {"train", *metrics} and (found := _json(folder / f"metrics/provenance/{row.provenance}.json"))
+            if name in {"train", *metrics}
+            and (found := parsed.json_file(folder / f"metrics/provenance/{row.provenance}.json", parsed.Provenance))
         },
-        "curves": {path.stem: _rows(path) for path in sorted((folder / "metrics/train/plots/metrics").glob("*.tsv"))},
+        "curves": read_curves(folder),
         "mistakes": sheet.read_bytes() if sheet.exists() else None,
-        "model": _json(folder / "models/effnet.json"),
+        "model": parsed.json_file(folder / "models/effnet.json", parsed.Meta),
         **tables,
     }
 
@@ -61,7 +77,13 @@ def read(folder="."):
 def read_metrics(folder="."):
     """`{name in RUNTIMES: its metrics}` of what was evaluated in `folder`."""
     files = {name: Path(folder, f"metrics/{row.metrics}.json") for name, row in RUNTIMES.items()}
-    return {name: found for name, file in files.items() if (found := _json(file))}
+    return {name: found for name, file in files.items() if (found := parsed.json_file(file, parsed.Metrics))}
+
+
+def read_curves(folder="."):
+    """`{name: rows of its file}` of what training logged for each epoch."""
+    files = sorted(Path(folder, "metrics/train/plots/metrics").glob("*.tsv"))
+    return {path.stem: parsed.table(path, {"step": int, path.stem: float}) for path in files}
 
 
 def results(metrics):
@@ -82,12 +104,26 @@ def calibration_error(rows):
     return sum(int(row["images"]) * abs(float(row["accuracy"]) - float(row["confidence"])) for row in rows) / images
 
 
-def _json(path):
-    return json.loads(path.read_text()) if path.exists() else None
+def title(facts):
+    params = facts["recipe"]
+    return f"{params.model.variant} at {params.evaluate.crop} pixels on {params.data.source}"
 
 
-def _rows(path):
-    if not path.exists():
-        return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+def origin(facts):
+    """Header and rows of the provenance table: one row a stage. What a clock says is there where the run was made."""
+    rows = []
+    for name, (found, clock) in facts["provenance"].items():
+        where = f"{found['device']['number']} x {found['device']['target']}"
+        if not clock:
+            rows.append([name, found["recipe"][:10], found["data"][:10], where, "elsewhere", "-", "-"])
+            continue
+        revision = (clock["revision"] or "no git")[:10] + (" with edits" if clock["edited"] else "")
+        where += f" ({clock['cpu']}, {clock['cores']} cores)"
+        speed = [f"{clock['seconds']:,}", f"{clock['images_per_second']:,}"]
+        rows.append([name, found["recipe"][:10], found["data"][:10], where, revision, *speed])
+    return ["stage", "recipe", "data", "device", "code", "seconds", "images/s"], rows
+
+
+def versions(facts):
+    first, _ = next(iter(facts["provenance"].values()), ({"versions": {}}, {}))
+    return ", ".join(f"{name} {version}" for name, version in first["versions"].items())

@@ -66,15 +66,15 @@ def table():
     for variant in VARIANTS:
         if variant == "efficientnet_toy":
             continue
-        size = VARIANTS[variant].image_size
-        parameters, macs = layers.totals(variant)
-        about = f"| {variant} | {size} | {parameters:,} | {macs / 1e9:.2f} G |"
         for name in [name for name, row in sources.items() if row["variant"] == variant] or [""]:
             row, figures = sources.get(name, {}), measured.get(name)
+            size = row.get("crop", VARIANTS[variant].image_size)  # at which the accuracy was published
+            parameters, macs = layers.totals(variant, size)
             here = f"{figures['top1']:.0%} of {figures['images']}" if figures else "not run here"
             parity = f"{figures['largest_difference']:.1e}, {figures['equal_top1']:.0%}" if figures else ""
             cells = (name and f"`{name}`", row.get("top1", ""), here if name else "", parity)
-            lines.append(f"{about} {' | '.join(map(str, cells))} |")
+            about = f"| {variant} | {size} | {parameters:,} | {macs / 1e9:.2f} G"
+            lines.append(f"{about} | {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 

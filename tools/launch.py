@@ -26,7 +26,8 @@ def main():
     parser.add_argument("--dry-run", nargs="?", const="params.yaml", metavar="RECIPE", help="only print the command")
     args = parser.parse_args()
     train = recipe.load(args.dry_run or "params.yaml").train
-    command = launch.command(STAGE, train.device_num, args.nodes, args.node_rank, args.master, args.port)
+    where = args.nodes, args.node_rank, args.master, args.port
+    command = launch.command(STAGE, train.device_num, train.device_target, *where)
     alone = train.device_num == 1
     if args.dry_run:
         print(shlex.join(["python", "-m", STAGE] if alone else command))

@@ -3,19 +3,20 @@
     ../effnet-remote               a folder (the default)
     s3://bucket/path               Amazon's, or with --endpoint any S3 server
     ssh://user@host[:port]/path    with --key FILE another key than the agent's or ~/.ssh's
+    https://host/path              read-only: what `make publish` wrote, on any web server
 
-The address goes to .dvc/config, which is committed, under the name of its kind: folder, s3 or ssh. That it is the
+The address goes to .dvc/config, which is committed, under the name of its kind: folder, s3, ssh or http. That it is the
 default here goes to .dvc/config.local, which git ignores, with the address again, so that it holds on every branch,
 and with secrets: a password in the address, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the environment holds
-both.
+both. What is brought from it is checked against its checksum.
 """
 
 import argparse
 import os
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 from effnet import errors
 from effnet.errors import InputError
+from tools import address
 from tools.repo import opened
 
 KEYS = {
@@ -33,9 +34,7 @@ def main():
     )
     parser.add_argument("--key", default="", help="SSH private key file")
     args = parser.parse_args()
-    public, secret = options(args.url, args.endpoint, args.key, os.environ)
-    scheme = urlsplit(args.url).scheme
-    name = scheme if scheme in ("s3", "ssh") else "folder"  # one a kind, so that no kind is given another's keys
+    name, public, secret = options(args.url, args.endpoint, args.key, os.environ)
     with opened() as repo:
         with repo.config.edit("repo") as config:
             config["remote"][name] = public
@@ -46,35 +45,34 @@ def main():
     print(f"remote {name}: {public['url']}")
     if secret:
         print(f"kept in .dvc/config.local, which git ignores: {', '.join(secret)}")
-    print("`git commit .dvc/config` tells other clones; `make push` sends, `make pull` brings")
+    sends = "it is read-only" if name == "http" else "`make push` sends"
+    print(f"`git commit .dvc/config` tells other clones; {sends}, `make pull` brings")
     return 0
 
 
 def options(url, endpoint, key, environ):
-    """`(public, secret)` options of the remote at `url`, in DVC's words."""
-    parts = urlsplit(os.path.expanduser(url))
-    if parts.scheme not in ("", "file", "s3", "ssh"):
-        raise InputError(f"URL={url}: expected a folder, s3://bucket/path or ssh://user@host/path")
-    if parts.scheme in ("s3", "ssh") and not parts.hostname:
-        raise InputError(
-            f"URL={url}: the {'bucket' if parts.scheme == 's3' else 'host'} is missing after {parts.scheme}://"
-        )
-    if (endpoint and parts.scheme != "s3") or (key and parts.scheme != "ssh"):
-        raise InputError(f"URL={url}: ENDPOINT goes with s3://, KEY with ssh://")
-    if parts.scheme in ("", "file"):
-        return {"url": os.path.abspath(parts.path) if os.path.isabs(parts.path) else _relative(parts.path)}, {}
-    public, secret = {"url": url}, {}
-    if parts.password is not None:
-        account, _, place = parts.netloc.rpartition("@")
-        public["url"] = urlunsplit(parts._replace(netloc=f"{account.split(':')[0]}@{place}"))
-        secret["password"] = unquote(parts.password)
+    """`(kind, public options, secret options)` of the remote at `url`, in DVC's words."""
+    found = address.parse(url)
+    kind, public, secret = found.kind, {"url": found.url, "verify": True}, {}
+    if (endpoint and kind != "s3") or (key and kind != "ssh"):
+        raise InputError(f"URL={found.url}: ENDPOINT goes with s3://, KEY with ssh://")
+    if kind == "folder":
+        path = os.path.expanduser(url)
+        return kind, {"url": path if os.path.isabs(path) else _relative(path), "verify": True}, {}
+    if found.password:
+        secret["password"] = found.password
+    if kind == "http" and found.user:
+        public |= {"auth": "basic", "user": found.user}
     if endpoint:
-        public["endpointurl"] = endpoint
+        public["endpointurl"] = address.endpoint(endpoint)
     if key:
-        secret["keyfile"] = os.path.abspath(os.path.expanduser(key))  # no secret, but true on this machine only
-    if parts.scheme == "s3" and environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY"):
+        path = os.path.abspath(os.path.expanduser(key))
+        if not os.path.isfile(path):
+            raise InputError(f"KEY={key}: no such file")
+        secret["keyfile"] = path  # no secret, but true on this machine only
+    if kind == "s3" and environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY"):
         secret |= {option: environ[name] for name, option in KEYS.items() if environ.get(name)}
-    return public, secret
+    return kind, public, secret
 
 
 def _relative(path):

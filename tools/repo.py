@@ -16,8 +16,8 @@ NO_REMOTE = (
     "`make remote` alone takes the folder ../effnet-remote"
 )
 HINTS = {
-    "credentials": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, your AWS profile, or SSH user and key "
-    "(docs/remotes.md)",
+    "credentials": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, your AWS profile, SSH user and key, "
+    "or a web server's password (docs/remotes.md)",
     "unreachable": "check address and network; work on the pipeline goes on without it",
     "absent": "the bucket or folder does not exist; check the address, or make the bucket first",
 }
@@ -74,19 +74,37 @@ def require_revision(name):
         raise InputError(f"no commit, branch or tag '{name}' here; {advice}")
 
 
+def require_answer(store, name):
+    """Ask the remote's `store` for the object `name`; raises what its file system does where it gets no answer.
+
+    That over HTTP keeps to itself why it finds nothing, and takes any answer but success for "not there".
+    """
+    cause = None
+    try:
+        store.fs.info(store.oid_to_path(name))
+    except FileNotFoundError as error:
+        cause = error.__cause__
+    if "ClientError" in _classes([cause]) and getattr(cause, "status", None) != 404:
+        raise cause  # out here, lest its context be the error that it caused
+
+
+def _classes(errors):
+    return {kind.__name__ for error in errors for kind in type(error).__mro__}
+
+
 def sentence(error, url):
     """One sentence for an exception of DVC or of a file system under it, or None if it is none of theirs."""
     chain = [error]
     while following := chain[-1].__cause__ or chain[-1].__context__:
         chain.append(following)
-    names = {kind.__name__ for e in chain for kind in type(e).__mro__}
+    names = _classes(chain)
     first = str(error).strip().split("\n")[0]
     if "NoRemoteError" in names:
         return NO_REMOTE
     if "LockError" in names:
         holder = next((f" {line.strip()}" for line in str(error).splitlines() if "PID" in line), "")
         return f"another DVC command is at work in this folder{holder}; wait for its end or stop it"
-    if names & DENIED:
+    if names & DENIED or {getattr(e, "status", None) for e in chain} & {401, 403}:
         file = error.filename if isinstance(error, PermissionError) else None
         local = file and os.path.exists(os.path.dirname(str(file)) or ".")
         return f"{url}: access denied ({first}); {'check who owns that folder' if local else HINTS['credentials']}"

@@ -33,7 +33,7 @@ def aligned(rows):
     lines = []
     for row in rows:
         numbers = (f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
-        lines.append("  ".join([f"{row[0]:<{widths[0]}}", *numbers]))
+        lines.append("  ".join([f"{row[0]:<{widths[0]}}", *numbers]).rstrip())
     return "\n".join(lines)
 
 

@@ -7,14 +7,15 @@ the configuration, the default one first: a team's, and `shipped`, which comes w
 """
 
 import argparse
-from urllib.parse import urlsplit
 
 from dvc_data.hashfile.db import get_index
 from dvc_data.hashfile.tree import Tree
 
 from effnet import errors
 from effnet.errors import InputError
-from tools.repo import NO_REMOTE, SECRETS, SHIPPED, git, opened, sentence
+from tools.address import has_secret
+from tools.pretrained import PIPELINE
+from tools.repo import NO_REMOTE, SECRETS, SHIPPED, git, opened, require_answer, sentence
 
 MADE_BY_HAND = ("train", "prepare")  # stages that take long, or data that is not at hand
 
@@ -39,13 +40,15 @@ def pull(repo, outputs, files, force):
     absent = [out for out in outputs if _missing(out)]
     for note in notes if absent else ():
         print(f"note: {note}")
+    rows = [out for out in absent if others(out) and not files]
+    absent = [out for out in absent if out not in rows]
     needed = [out for out in absent if files or out.stage.addressing in MADE_BY_HAND]
     if needed:
         raise InputError(
             f"in no remote, or damaged there: {_named(needed)}; "
             "run `make push` where they were made, or `dvc repro` makes them anew"
         )
-    here = [out for out in outputs if out not in absent]
+    here = [out for out in outputs if out not in absent + rows]
     changed = _changed(here)
     lost = [str(out) for out in changed if not force and not out.cache.exists(out.get_hash().value)]
     if lost:
@@ -57,6 +60,13 @@ def pull(repo, outputs, files, force):
     print(f"in place: {', '.join(map(str, here)) or 'nothing'}")
     if absent:
         print(f"`make repro` makes the rest, without training: {', '.join(map(str, absent))}")
+    if rows:
+        print(f"in no remote, `make pretrained MODEL=...` fetches them: {', '.join(map(str, rows))}")
+
+
+def others(out):
+    """Whether an output is other people's weights, which nothing of ours needs."""
+    return out.stage.addressing.startswith(PIPELINE)
 
 
 def _fetch(repo, outputs):
@@ -71,7 +81,9 @@ def _fetch(repo, outputs):
             store = repo.cloud.get_remote_odb(name)
             get_index(store).clear()  # DVC's memory of what the remote has: a loss there would never be noticed
             there = [str(out) for out in lacking if _any_in(store, out)]
-            if there:
+            if not there:
+                require_answer(store, lacking[0].hash_info.value)
+            else:
                 print(f"{repo.fetch(there, remote=name)} files from {url}")
         except Exception as error:
             if type(error).__name__ == "DownloadError":  # names no file: what is missing is looked for afterwards
@@ -93,27 +105,40 @@ def _any_in(store, out):
 
 def push(repo, outputs, files, force):
     _refuse_secrets(repo)
-    changed = [str(out) for out in _changed(outputs)]
-    if changed and not force:
-        raise InputError(
-            f"{', '.join(changed)} is not what dvc.lock records; `dvc repro` or `dvc commit` records it, "
-            "`dvc checkout` restores it (FORCE=1 sends what is recorded)"
-        )
-    absent = [out for out in outputs if _missing(out)]
-    if absent:
-        raise InputError(
-            f"not here to be sent: {_named(absent)}; `dvc repro` makes them, `make pull` brings what the remotes have"
-        )
+    outputs = [out for out in outputs if files or not others(out) or not _missing(out)]
+    require_recorded(outputs, "sends", force)
     name = repo.config["core"].get("remote")
     if name in (None, SHIPPED):
         raise InputError(NO_REMOTE)
+    url = repo.config["remote"][name]["url"]
+    if url.startswith(("http://", "https://")):
+        raise InputError(f"{url}: read-only; `make publish` writes what its web server then serves")
     store = repo.cloud.get_remote_odb(name)
     store.fs.exists(store.path)  # one request that fails clearly where the transfer's own many would not
     get_index(store).clear()
     # DVC takes a folder whose list of files is there for whole: its files are looked for one by one
     each = {found for out in outputs if out.hash_info.isdir for _, _, found in out.get_obj()}
-    sent = len(repo.cloud.transfer(repo.cache.local, store, each).transferred) + repo.push(files or None)
-    print(f"{sent} files sent to {repo.config['remote'][name]['url']}")
+    sent = len(repo.cloud.transfer(repo.cache.local, store, each).transferred) + repo.push(list(map(str, outputs)))
+    print(f"{sent} files sent to {url}")
+    note_uncommitted()
+
+
+def require_recorded(outputs, does, force=False):
+    """Refuse, by name, outputs that are not here, or not what dvc.lock records; FORCE=1 `does` it with those."""
+    changed = [str(out) for out in _changed(outputs)]
+    if changed and not force:
+        raise InputError(
+            f"{', '.join(changed)} is not what dvc.lock records; `dvc repro` or `dvc commit` records it, "
+            f"`dvc checkout {changed[0]}` restores it (FORCE=1 {does} what is recorded)"
+        )
+    absent = [out for out in outputs if _missing(out)]
+    if absent:
+        raise InputError(
+            f"not here: {_named(absent)}; `dvc repro` makes them, `make pull` brings what the remotes have"
+        )
+
+
+def note_uncommitted():
     if git("status", "--porcelain", "--", "dvc.lock", "dvc.yaml", "params.yaml", "metrics", ".dvc/config"):
         print(
             "note: dvc.lock, metrics or recipe are not committed yet: "
@@ -155,7 +180,7 @@ def _changed(outputs):
 def _refuse_secrets(repo):
     for name, options in repo.config.load_one("repo").get("remote", {}).items():
         found = sorted(SECRETS & options.keys())
-        found += ["password in url"] if urlsplit(options.get("url", "")).password else []
+        found += [f"a secret in {key}" for key in ("url", "endpointurl") if has_secret(options.get(key, "folder"))]
         if found:
             raise InputError(
                 f".dvc/config: remote '{name}' holds {', '.join(found)}, and git would publish it; "

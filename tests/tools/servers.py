@@ -44,6 +44,15 @@ def running(command, port, log, **options):
 
 
 @contextlib.contextmanager
+def http(folder, log):
+    """Python's web server on a folder: yields its URL."""
+    port = free_port()
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", folder, port]
+    with running(command, port, log):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
 def s3(folder):
     """A nanio (an S3 server that keeps objects as files and checks signatures) with one bucket: yields its URL,
     endpoint and keys.

@@ -78,8 +78,8 @@ def test_page_and_card_say_what_the_metrics_say(finished, reports):
     text = Text()
     text.feed((reports / "report.html").read_text())
     card = (reports / "model-card.md").read_text()
-    for name in ("evaluate", "onnx_eval"):
-        metrics = json.loads((finished.folder / f"metrics/{name}.json").read_text())
+    for file, name in (("evaluate", "evaluate"), ("onnx/float32", "onnx_eval")):
+        metrics = json.loads((finished.folder / f"metrics/{file}.json").read_text())
         provenance = json.loads((finished.folder / f"metrics/provenance/{name}.json").read_text())
         for words in (
             f"{100 * metrics['top1']:.2f}",
@@ -98,8 +98,8 @@ def rows(page, heading):
 
 def test_tables_of_runtimes_and_of_their_differences(finished, reports):
     page = (reports / "report.html").read_text()
-    of = {"MindSpore": "evaluate", "ONNX Runtime": "onnx_eval", "C++, MindSpore Lite": "infer310"}
-    of |= {f"ONNX Runtime, {kind}": f"quantized/{kind}" for kind in ("float16", "int8")}
+    of = {"MindSpore": "evaluate", "ONNX Runtime": "onnx/float32", "C++, MindSpore Lite": "infer310"}
+    of |= {f"ONNX Runtime, {kind}": f"onnx/{kind}" for kind in ("float16", "int8")}
     found = {name: cells for name, *cells in rows(page, "</h1>")}
     assert set(found) == set(of)
     for name, file in of.items():
@@ -135,4 +135,4 @@ def test_axes_have_whole_epochs_and_plain_numbers(epochs):
 
 def test_what_was_never_evaluated_has_no_report(project):
     done = project.run("python", "-m", "tools.report", check=False)
-    assert done.returncode == 2 and "`make eval` makes it" in done.stderr
+    assert done.returncode == 2 and "`make repro` makes it" in done.stderr

@@ -6,7 +6,7 @@ import json
 def test_a_run_ends_with_its_numbers_in_a_hundred_columns(finished):
     out = finished.run("python", "-m", "tools.summary").stdout
     assert max(map(len, out.splitlines())) <= 100
-    for file in ("evaluate", "onnx_eval", "infer310", "quantized/float16", "quantized/int8"):
+    for file in ("evaluate", "onnx/float32", "infer310", "onnx/float16", "onnx/int8"):
         metrics = json.loads((finished.folder / f"metrics/{file}.json").read_text())
         assert f"  {100 * metrics['top1']:.2f}  " in out and f"  {metrics['loss']:.4f}  " in out
     for words in (

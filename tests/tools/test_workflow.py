@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -10,7 +9,9 @@ import sysconfig
 import pytest
 import yaml
 
-from tests.conftest import ROOT, Project
+from tests.conftest import ROOT, copied
+from tests.test_docs import furnished
+from tests.tools.test_remotes import SHIPPED
 
 SHORT = ["-S", "train.epoch_size=1", "-S", "train.warmup_epochs=0"]
 
@@ -18,14 +19,13 @@ SHORT = ["-S", "train.epoch_size=1", "-S", "train.warmup_epochs=0"]
 @pytest.fixture(scope="module")
 def branches(finished, tmp_path_factory):
     """A project with the branches `main` and `slower`, both run and committed; `slower` learns so little that it
-    must be worse.
+    must be worse, and ships its results.
     """
-    folder = tmp_path_factory.mktemp("branches") / "project"
-    shutil.copytree(finished.folder, folder, symlinks=True)
-    project = Project(folder).commit("run")
+    project = copied(finished, tmp_path_factory.mktemp("branches") / "project").commit("run")
     project.run("git", "switch", "-qc", "slower")
     project.set(train__lr_max=1.0e-5, train__epoch_size=1, train__warmup_epochs=0.0)
-    project.run("dvc", "repro", "evaluate")
+    project.run("dvc", "repro")
+    project.run("dvc", "push", "-r", "shipped", *SHIPPED)
     return project.commit("a smaller rate")
 
 
@@ -51,7 +51,7 @@ def test_compare_tells_a_difference_from_noise(branches):
 
 def test_an_experiment_is_run_shown_and_made_a_branch(branches):
     branches.run("git", "switch", "-q", "main")
-    branches.run("dvc", "checkout")
+    branches.run("dvc", "checkout", "--allow-missing")
     branches.run("dvc", "exp", "run", "-n", "short", *SHORT, "evaluate")
     shown = json.loads(branches.run("dvc", "exp", "show", "--json").stdout)
     found = {e["name"]: e["revs"][0]["data"] for base in shown for e in base.get("experiments") or []}
@@ -62,34 +62,35 @@ def test_an_experiment_is_run_shown_and_made_a_branch(branches):
     assert "short" in branches.run("python", "-m", "tools.compare", "main", "short").stdout
 
 
-def test_a_queue_with_two_workers_in_a_clean_clone(branches, tmp_path):
-    clone = branches.clone(tmp_path / "clone", "-b", "main")
-    for rate in (0.001, 0.002):
-        name = f"rate-{int(rate * 1000)}"
-        clone.run("dvc", "exp", "run", "--queue", "-n", name, "-S", f"train.lr_max={rate}", *SHORT, "evaluate")
-    clone.run("dvc", "queue", "start", "-j", "2")
-    clone.run("dvc", "queue", "logs", "-f", "rate-1")
-    clone.run("dvc", "queue", "logs", "-f", "rate-2")
-    status = clone.run("dvc", "queue", "status").stdout
-    assert status.count("Success") == 2, status
-    diff = json.loads(clone.run("dvc", "params", "diff", "rate-1", "rate-2", "--json").stdout)["params.yaml"]
-    assert diff == {"train.lr_max": {"old": 0.001, "new": 0.002, "diff": 0.001}}
-
-
-def test_a_queued_experiment_runs_the_code_that_was_queued(branches, tmp_path):
+def test_experiments_beside_the_workspace_run_the_code_they_were_given(branches, tmp_path):
+    """A queue with two workers and a temporary experiment, in a clean clone, which they leave as it is."""
     clone = branches.clone(tmp_path / "clone", "-b", "main")
     loop = clone.folder / "effnet/training/loop.py"
     code = loop.read_text()
-    loop.write_text(f'print("code that was queued")\n{code}')
-    clone.run("dvc", "exp", "run", "--queue", "-n", "then", *SHORT, "evaluate")
+    for rate in (1, 2):
+        loop.write_text(f'print("code of rate-{rate}")\n{code}')
+        clone.run(
+            "dvc", "exp", "run", "--queue", "-n", f"rate-{rate}", "-S", f"train.lr_max=0.00{rate}", *SHORT, "evaluate"
+        )
     loop.write_text(f'print("code of the workspace")\n{code}')
-    clone.run("dvc", "queue", "start")
-    said = clone.run("dvc", "queue", "logs", "-f", "then").stdout
-    assert "code that was queued" in said and "code of the workspace" not in said
+    clone.run("dvc", "queue", "start", "-j", "2")
+    for rate in (1, 2):
+        said = clone.run("dvc", "queue", "logs", "-f", f"rate-{rate}").stdout
+        assert re.findall("^code of .*", said, re.M) == [f"code of rate-{rate}"]
+    status = clone.run("dvc", "queue", "status").stdout
+    assert status.count("Success") == 2, status
+    for rate in (1, 2):
+        clone.run("dvc", "exp", "branch", f"rate-{rate}", f"queued-{rate}")
+        assert f"code of rate-{rate}" in clone.run("git", "show", f"queued-{rate}:effnet/training/loop.py").stdout
+    diff = json.loads(clone.run("dvc", "params", "diff", "rate-1", "rate-2", "--json").stdout)["params.yaml"]
+    assert diff == {"train.lr_max": {"old": 0.001, "new": 0.002, "diff": 0.001}}
+
     done = clone.run("dvc", "exp", "run", "--temp", "-n", "now", *SHORT, "evaluate")
-    assert "code of the workspace" in done.stdout and "code that was queued" not in done.stdout
-    clone.run("dvc", "exp", "branch", "then", "queued")
-    assert "code that was queued" in clone.run("git", "show", "queued:effnet/training/loop.py").stdout
+    assert re.findall("^code of .*", done.stdout, re.M) == ["code of the workspace"]
+    assert clone.run("git", "status", "--porcelain").stdout == " M effnet/training/loop.py\n"
+    assert not (clone.folder / "models").exists()
+    clone.run("dvc", "exp", "branch", "now", "short")
+    assert json.loads(clone.run("git", "show", "short:metrics/train.json").stdout)["epoch"] == 1
 
 
 def test_the_environments_own_dvc_runs_the_environments_python(tmp_path):
@@ -107,26 +108,28 @@ def test_the_environments_own_dvc_runs_the_environments_python(tmp_path):
     assert (tmp_path / "prefix").read_text().strip() == str(tmp_path / ".venv")
 
 
-def test_an_experiment_from_a_clean_clone_leaves_the_clone_clean(branches, tmp_path):
-    clone = branches.clone(tmp_path / "clone", "-b", "main")
-    clone.run("dvc", "exp", "run", "--temp", "-n", "aside", *SHORT, "evaluate")
-    assert clone.run("git", "status", "--porcelain").stdout == "" and not (clone.folder / "models").exists()
-    clone.run("dvc", "exp", "branch", "aside", "short")
-    assert json.loads(clone.run("git", "show", "short:metrics/train.json").stdout)["epoch"] == 1
+@pytest.fixture(scope="module")
+def pull_request(branches, tmp_path_factory):
+    """A clone on the branch `slower`, and f(step) that runs the shell of the workflow's step in it as GitHub does."""
+    folder = tmp_path_factory.mktemp("pull_request")
+    clone = furnished(branches.clone(folder / "clone", "-b", "slower"))
+    steps = yaml.safe_load((ROOT / ".github/workflows/metrics.yml").read_text())["jobs"]["results"]["steps"]
+    scripts = {step["name"]: step["run"].replace("${{ github.base_ref }}", "main") for step in steps if "name" in step}
+    env = {"GITHUB_STEP_SUMMARY": str(folder / "summary")}
+
+    def step(name, check=True):
+        return clone.run("bash", "-euo", "pipefail", "-c", scripts[name], env=env, check=check)
+
+    assert "in place: " in step("the models can be pulled").stdout
+    return clone, step
 
 
-def test_what_a_pull_request_is_told(branches, tmp_path):
-    steps = yaml.safe_load((ROOT / ".github/workflows/metrics.yml").read_text())["jobs"]["diff"]["steps"]
-    script = next(step["run"] for step in steps if "comment.md" in step.get("run", "")).replace(
-        "${{ github.base_ref }}", "main"
-    )
-    branches.run("git", "switch", "-qf", "slower")  # an experiment's results lie in the workspace
-    branches.run("dvc", "push", "-r", "shipped", "metrics/quantized")
-    branches.commit("shipped")
-    clone = branches.clone(tmp_path / "clone", "-b", "slower")
-    env = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
-    done = clone.run("bash", "-euo", "pipefail", "-c", script, env=env)
-    assert "failed to load" not in done.stderr and "left out" not in done.stdout
+def test_what_a_pull_request_is_told(pull_request):
+    clone, step = pull_request
+    step("dvc.lock is what recipe, data and code give")
+    assert "metrics/evaluate.json: equal" in step("and earn the committed numbers").stdout
+    done = step("what changed, as a table")
+    assert "left out" not in done.stdout  # of this branch; main's quantized metrics are in no remote here
     rows = [
         [cell.strip() for cell in line.split("|")] for line in (clone.folder / "comment.md").read_text().splitlines()
     ]
@@ -134,4 +137,13 @@ def test_what_a_pull_request_is_told(branches, tmp_path):
     assert (
         changes["metrics/evaluate.json", "top1"].startswith("-") and float(changes["metrics/evaluate.json", "loss"]) > 0
     )
-    assert ("params.yaml", "train.lr_max") in changes and (tmp_path / "summary").stat().st_size > 100
+    assert ("params.yaml", "train.lr_max") in changes and (clone.folder.parent / "summary").stat().st_size > 100
+    assert (clone.folder / "comment.md").read_text().startswith("### Metrics against")  # by which it is found again
+
+
+def test_a_lock_that_does_not_fit_the_recipe_fails_a_pull_request(pull_request):
+    clone, step = pull_request
+    clone.set(evaluate__batch_size=7)
+    done = step("dvc.lock is what recipe, data and code give", check=False)
+    assert done.returncode == 1 and "dvc.lock is out of date" in done.stdout
+    assert "evaluate" in clone.ran(done.stdout) and "train" not in clone.ran(done.stdout)
