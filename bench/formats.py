@@ -1,54 +1,57 @@
 """Which format for the shards: tar with an index, ArrayRecord or MindRecord?
 
-    python -m bench.formats [FOLDER]      FOLDER holds JPEGs; without it, made-up bytes of ImageNet's mean size
+    python -m bench.formats [FOLDER] [--rounds 5]
 
-Writing, opening, and reading in an order shuffled over the whole set. Needs `pip install array_record` beside the
-project's own packages. Everything is read from the page cache: what is compared is the formats' own cost.
+Writing, opening, and reading in an order shuffled over the whole set, of JPEGs of FOLDER, or of made-up bytes of
+ImageNet's mean size where there are none. Everything is read from the page cache: what is compared is the formats' own
+cost. Ours is written with SHA-256 and fsync, theirs without.
 """
 
-import argparse
 import json
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from effnet import errors
-from effnet.shards.dataset import Dataset
-from effnet.sources.writer import write_index, write_shard
+from bench import rounds
+from bench.onnx import jpegs
+from bench.rounds import each
 
-COUNT, SHARDS, THREADS, ROUNDS = 4000, 4, 2, 3
+COUNT, SHARDS, THREADS = 4000, 4, 2
+PEERS = {"array_record": "ArrayRecord", "mindrecord": "MindRecord"}
+WHAT = {  # figure of a side: in words, unit
+    "read_2_threads": ("random reads of shards, 2 threads", "pictures/s"),
+    "read_1_threads": ("random reads of shards, 1 thread", "pictures/s"),
+    "write": ("writing shards", "pictures/s"),
+    "open": ("opening a set", "1/s"),
+    "density": ("bytes of JPEG in a byte on disk", ""),
+}
+
+
+def side(name, folder, count):
+    rng = np.random.default_rng(0)
+    pictures = [path.read_bytes() for path in jpegs(folder)] or [rng.bytes(110_000) for _ in range(100)]
+    pictures = [pictures[i % len(pictures)] for i in range(count)]
+    with tempfile.TemporaryDirectory() as scratch:
+        return SIDES[name](Path(scratch), pictures, rng.permutation(count).tolist())
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, help="JPEGs to pack")
-    folder = parser.parse_args().folder
-    rng = np.random.default_rng(0)
-    files = sorted(folder.glob("**/*.JPEG")) if folder else []
-    pictures = [file.read_bytes() for file in files] or [rng.bytes(110_000) for _ in range(100)]
-    pictures = [pictures[i % len(pictures)] for i in range(COUNT)]
-    order = rng.permutation(COUNT).tolist()
-    results = {"tar": {}, "array_record": {}, "mindrecord": {}}
-    for _ in range(ROUNDS):  # in turns, best of each: other programs disturb the slower rounds
-        for name, measure in (("tar", tar), ("array_record", array_record), ("mindrecord", mindrecord)):
-            with tempfile.TemporaryDirectory() as folder:
-                for key, value in measure(Path(folder), pictures, order).items():
-                    best = min if key in ("open_ms", "bytes_over_content") else max
-                    results[name][key] = best(value, results[name].get(key, value))
-    speed = {name: found["read_2_threads"] for name, found in results.items()}
-    found = {
-        "bench": "formats",
-        "ratio": round(speed["tar"] / max(speed["array_record"], speed["mindrecord"]), 2),
-        "peer": "ArrayRecord or MindRecord, the faster",
-        "goal": 1.0,
-        "measured": {"unit": "pictures/s", "pictures": COUNT, **results},
-        "versions": {name: version(name) for name in ("array_record", "mindspore", "numpy")},
-    }
-    print(json.dumps(found))
+    args = rounds.arguments(__doc__, folder=True).parse_args()
+    if args.side:
+        print(json.dumps(side(args.side, args.folder, 100 if args.tiny else COUNT)))
+        return 0
+    turns = rounds.Turns("bench.formats", args)
+    found = turns(SIDES, also=[args.folder])
+    rows = [
+        rounds.row(what, words, each(found["tar"], key), each(found[peer], key), unit=unit)
+        for key, (what, unit) in WHAT.items()
+        for peer, words in PEERS.items()
+    ]
+    print(json.dumps(turns.result("formats", rows, ("array_record", "mindspore", "numpy"), pictures=COUNT)))
+    return 0
 
 
 def rates(write, open_, read, size, content, order):
@@ -58,17 +61,13 @@ def rates(write, open_, read, size, content, order):
     written = time.perf_counter() - start
     start = time.perf_counter()
     opened = open_()
-    open_ms = 1000 * (time.perf_counter() - start)
+    found = {"write": len(order) / written, "open": 1 / (time.perf_counter() - start)}
     total = sum(map(len, content))
-    found = {
-        "write": round(len(order) / written),
-        "open_ms": round(open_ms, 2),
-        "bytes_over_content": round(size() / total, 4),
-    }
+    found["density"] = total / size()
     for threads in (1, THREADS):
         start = time.perf_counter()
         assert read(opened, threads) == total
-        found[f"read_{threads}_threads"] = round(len(order) / (time.perf_counter() - start))
+        found[f"read_{threads}_threads"] = len(order) / (time.perf_counter() - start)
     return found
 
 
@@ -83,6 +82,9 @@ def folder_size(folder):
 
 
 def tar(folder, pictures, order):
+    from effnet.shards.dataset import Dataset
+    from effnet.sources.writer import write_index, write_shard
+
     def write():
         records = []
         for k, part in enumerate(np.array_split(np.arange(len(pictures)), SHARDS)):
@@ -150,5 +152,7 @@ def mindrecord(folder, pictures, order):
     return rates(write, open_, read, lambda: folder_size(folder), pictures, order)
 
 
+SIDES = {"tar": tar, "array_record": array_record, "mindrecord": mindrecord}
+
 if __name__ == "__main__":
-    errors.run(main)
+    rounds.program(main)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -210,11 +211,36 @@ def table(args):
 
 
 def best(results):
-    """The median of the turns' rates beside the last turn's other figures; a failure if all failed."""
+    """The median of the turns' rates, and each, beside the last turn's other figures; a failure if all failed."""
     good = [r for r in results if "failed" not in r]
     if not good:
         return results[-1]
-    return good[-1] | {"images_per_second": statistics.median(r["images_per_second"] for r in good)}
+    rates = [r["images_per_second"] for r in good]
+    return good[-1] | {"images_per_second": statistics.median(rates), "turns": rates}
+
+
+def table_rows(found, args):
+    """The lines of docs/performance.md: training beside PyTorch's AMP, inference beside its float32."""
+    from bench import rounds  # needs psutil, which PyTorch's environment has not
+
+    what = f"training {args.variant} at {args.size}, batch {args.batch}, mixed precision"
+    mine, other = found["train_mindspore"], found["train_torch"]
+    peer = "PyTorch AMP channels_last"
+    if "failed" in mine or "failed" in other:
+        rows = [rounds.absent(what, peer, mine.get("failed") or other["failed"])]
+    else:
+        turns = list(zip(mine["turns"], other["turns"], strict=False))
+        rows = [rounds.row(what, peer, *([pair[k] for pair in turns] for k in (0, 1)))]
+    for name in (name for name in found if name.startswith("infer_onnx")):
+        provider = name.removeprefix("infer_onnx_")
+        what = f"ONNX Runtime, {provider}, {args.variant} at {args.size}, batch {args.infer_batch}"
+        sides = found[name].get("images_per_second"), found["infer_torch"].get("float32")
+        if all(sides):
+            rows.append(rounds.row(what, "PyTorch, TF32 allowed", [sides[0]], [sides[1]]))
+        else:
+            failed = found[name].get("failed") or found["infer_torch"]["failed"]
+            rows.append(rounds.absent(what, "PyTorch, TF32 allowed", failed))
+    return rows
 
 
 def machine(args):
@@ -250,14 +276,15 @@ def main():
     for name, result in found.items():
         rounded = {k: round(v) if isinstance(v, float) and k != "loss" else v for k, v in result.items()}
         print(f"{name:22s} " + "  ".join(f"{key} {value}" for key, value in rounded.items()))
-    ours, theirs = (found[f"train_{name}"].get("images_per_second") for name in ("mindspore", "torch"))
+    rows = table_rows(found, args)
     result = {
         "bench": "gpu",
-        "ratio": round(ours / theirs, 3) if ours and theirs else None,
-        "peer": f"PyTorch AMP channels_last, training {args.peer} at {args.size} px, batch {args.batch}",
-        "goal": 1.0,
+        "ratio": rows[0].get("ratio"),
+        "rows": rows,
         "measured": found,
-        "versions": machine(args),
+        "versions": (about := machine(args)),
+        "machine": about["card"],
+        "day": date.today().isoformat(),
     }
     print(json.dumps(result))
     return 0

@@ -3,18 +3,14 @@ decoding alone.
 
     python -m bench.loader [FOLDER] [--rounds 5] [--size 260] [--interpolation bilinear]
 
-FOLDER holds JPEGs, at any depth (default: ../shared/data/imagenet100 beside the checkout). All read the same files in
-the same order and give uint8 batches: random resized crop (scale .08-1, ratio 3/4-4/3), resize, flip. They run in turn,
-round by round, and what counts is the median over the rounds of the ratio within a round: other work on the machine
-then hits all alike. Needs `pip install simplejpeg` beside the project's own packages.
+FOLDER holds JPEGs, at any depth. All read the same files in the same order and give uint8 batches: random resized crop
+(scale .08-1, ratio 3/4-4/3), resize, flip; "whole recipe" is ours with AutoAugment and colour jitter as well. With one
+thread and with two.
 """
 
-import argparse
-import importlib.metadata
 import io
 import json
 import statistics
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +19,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from bench import rounds
+from bench.onnx import jpegs
+from bench.rounds import ROOT, each
 from effnet import errors, recipe
 from effnet.data import augment, loader, presets
 
-ROOT = Path(__file__).parents[1]
 BATCH = 64
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -107,79 +105,65 @@ def pooled(one, count, workers, collect=np.stack):
 
 
 def rate(batches):
-    """(images per second, images per second of processor time) from the first batch on, when all stages are running."""
+    """{"rate": images per second, "per_core": images per second of processor time} from the first batch on, when all
+    stages are running.
+    """
     next(batches)
     wall, cpu, count = time.perf_counter(), time.process_time(), 0
     for batch in batches:
         count += len(batch)
-    return count / (time.perf_counter() - wall), count / (time.process_time() - cpu)
+    return {"rate": count / (time.perf_counter() - wall), "per_core": count / (time.process_time() - cpu)}
 
 
-def measure(folder, rounds, size, interpolation):
-    sources = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
-    if not sources:
-        raise errors.InputError(f"{folder}: no JPEGs in this folder; name one that has some")
-    rates = {(name, workers): [] for workers in (1, 2) for name in SUBJECTS}
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "pictures"
-        folder.mkdir()
-        paths = [folder / f"{i:05d}.jpg" for i in range(max(1000, len(sources)))]
-        for i, path in enumerate(paths):
-            path.symlink_to(sources[i % len(sources)].resolve())
-        data = Files(paths)
-        for name in rates:
-            rate(SUBJECTS[name[0]](data, size, interpolation, name[1], 0))  # files into memory, code compiled
-        for turn in range(rounds):
-            for (name, workers), found in rates.items():
-                found.append(rate(SUBJECTS[name](data, size, interpolation, workers, turn + 1)))
-                wall, cpu = found[-1]
-                said = f"round {turn + 1}  {workers} workers  {name:12s} {wall:7.0f} img/s  {cpu:7.0f} per CPU second"
-                print(said, file=sys.stderr)
-    names = ("mindspore", "pillow", "simplejpeg", "numpy")
-    return {
-        "bench": "loader",
-        "ratio": round(min(ratio(rates, "minddata", 1), ratio(rates, "minddata", 2)), 3),
-        "peer": "MindData RandomCropDecodeResize + RandomHorizontalFlip at equal workers, the smaller of 1 and 2",
-        "goal": 1.2,
-        "measured": figures(rates) | {"size": size, "interpolation": interpolation, "pictures": len(sources)},
-        "versions": {name: importlib.metadata.version(name) for name in names},
-    }
+def side(name, workers, args):
+    """rate() of a subject over the links in args.scratch, after a quarter of them has brought files into memory."""
+    paths = jpegs(args.scratch)
+    for count in (max(3 * BATCH, len(paths) // 4), len(paths)):
+        data = Files(paths[:count])
+        found = rate(SUBJECTS[name](data, args.size, args.interpolation, workers, count))
+    return found
 
 
-def ratio(rates, peer, workers, kind=0):
-    """Ours over the peer's, by wall clock or (kind 1) by processor time."""
-    pairs = zip(rates["ours", workers], rates[peer, workers], strict=True)
-    return statistics.median(mine[kind] / other[kind] for mine, other in pairs)
-
-
-def figures(rates):
-    """Medians of the rates, {(subject, workers): [(by wall clock, by processor time) of each round]}, and ratios."""
-    by_wall = {key: statistics.median(wall for wall, _ in found) for key, found in rates.items()}
-    by_cpu = {name: statistics.median(cpu for _, cpu in rates[name, 1]) for name in SUBJECTS}
-    over = {
-        f"over_{peer}": {f"workers_{workers}": round(ratio(rates, peer, workers), 3) for workers in (1, 2)}
-        for peer in ("minddata", "pillow", "decoding")
-    }
-    needs = {f"{need}/s": round(need / by_cpu["whole recipe"], 1) for need in (250, 1000, 2500)}
-    return {
-        "images_per_second": {f"{name}_{workers}": round(found) for (name, workers), found in by_wall.items()},
-        "images_per_cpu_second": {name: round(found) for name, found in by_cpu.items()},
-        **over,
-        "over_decoding_goal": 0.8,
-        "over_minddata_per_cpu_second": round(ratio(rates, "minddata", 1, 1), 3),
-        "cores_per_device": needs,
-    }
+PEERS = {  # of ours: in words, goal
+    "minddata": ("MindData's RandomCropDecodeResize and flip", 1.2),
+    "pillow": ("a plain Pillow loader", 1.0),
+    "decoding": ("libjpeg-turbo decoding whole pictures, nothing else", 0.8),
+}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", nargs="?", default=ROOT.parent / "shared" / "data" / "imagenet100")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = rounds.arguments(__doc__, folder=True)
     parser.add_argument("--size", type=int, default=260, help="side of the output, pixels")
     parser.add_argument("--interpolation", choices=["bilinear", "bicubic"], default="bilinear")
-    arguments = parser.parse_args()
-    print(json.dumps(measure(**vars(arguments))))
+    args = parser.parse_args()
+    if args.side:
+        print(json.dumps(side(args.side, args.case, args)))
+        return 0
+    sources = jpegs(args.folder)
+    if not sources:
+        raise errors.InputError(f"{args.folder}: no JPEGs in this folder; name one that has some")
+    turns, rows = rounds.Turns("bench.loader", args), []
+    options = ["--size", args.size, "--interpolation", args.interpolation]
+    what = f"training pictures, {args.size} pixels, {args.interpolation}"
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "pictures")  # MindData wants a folder of classes
+        folder.mkdir()
+        for i in range(4 * BATCH if args.tiny else max(1000, len(sources))):
+            (folder / f"{i:05d}.jpg").symlink_to(sources[i % len(sources)].resolve())
+        for workers in (1, 2):
+            found = turns(SUBJECTS, workers, ["--scratch", scratch, *options])
+            for peer, (words, goal) in PEERS.items():
+                pair = each(found["ours"]), each(found[peer])
+                rows.append(rounds.row(f"{what}, {workers} threads", words, *pair, goal))
+            if workers == 1:
+                pair = each(found["ours"], "per_core"), each(found["minddata"], "per_core")
+                rows.append(rounds.row(f"{what}, per second of processor time", PEERS["minddata"][0], *pair, 1.2))
+                a_core = {name: statistics.median(each(found[name], "per_core")) for name in ("ours", "whole recipe")}
+    needs = {name: {f"{need} images/s": round(need / a_core[name], 1) for need in (250, 1000, 2500)} for name in a_core}
+    packages = ("mindspore", "pillow", "simplejpeg", "numpy")
+    print(json.dumps(turns.result("loader", rows, packages, pictures=len(sources), cores_for_a_device=needs)))
+    return 0
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    rounds.program(main)

@@ -1,43 +1,31 @@
-"""B2 at 260 pixels under ONNX Runtime on a CPU: this project's graph against B2 as PyTorch exports it, int8 against
-float32, and JPEG files end to end.
+"""B2 at 260 pixels on a CPU: this project's ONNX file against PyTorch's export, in ONNX Runtime and, where it is
+installed, in OpenVINO; int8 and bfloat16 against float32.
 
-    python -m bench.onnx [FOLDER] [--rounds 5] [--seconds 1.0]
+    python -m bench.onnx [FOLDER] [--rounds 5] [--seconds 1.5]
 
-FOLDER holds JPEGs, at any depth (default: ../shared/data/imagenet100 beside the checkout); without any, made-up ones.
-Weights are random: they decide no time. Sessions live one at a time, as idle ones disturb, and take turns, round by
-round; what counts is the median over the rounds of the ratio within a round. `ratio` is the smallest of batches 1, 8
-and 32. Needs torch and efficientnet_pytorch (`make test-peers`).
+Batches of 1 and 8, normalised pictures in memory. Weights are random: they decide no time. int8 is calibrated with
+JPEGs of FOLDER, or with a made-up picture where there are none.
 """
 
-import argparse
-import importlib.metadata
+import importlib.util
 import json
 import os
-import statistics
-import sys
 import tempfile
-import time
 import warnings
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from PIL import Image
 
-from effnet import errors
+from bench import rounds
+from bench.rounds import each
 from effnet.arch.initial import initial_weights
 from effnet.arch.layers import shapes
-from effnet.data.loader import eval_batches
-from effnet.data.presets import eval_preset
 from effnet.export import onnx_graph
 from effnet.recipe import Evaluate
-from effnet.runtimes import int8
-from effnet.runtimes.onnx_runtime import Model, logits_of
 
-ROOT = Path(__file__).parents[1]
-SIZE, CLASSES, BATCHES = 260, 1000, (1, 8, 32)
+SIZE, CLASSES, BATCHES = 260, 1000, (1, 8)
 SETTINGS = Evaluate(resize=280, crop=SIZE, interpolation="bilinear", batch_size=8)
 CALIBRATION = 32
 
@@ -46,8 +34,7 @@ class Files:
     """What the loader needs of a data set, over loose files, or over one made-up picture where there are none."""
 
     def __init__(self, folder, least):
-        found = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
-        self.pictures = [path.read_bytes() for path in found] or [_made_up()]
+        self.pictures = [path.read_bytes() for path in jpegs(folder)] or [made_up()]
         self.names = [str(i) for i in range(max(least, len(self.pictures)))]
         self.labels, self.classes = np.zeros(len(self.names), np.int32), [""] * CLASSES
 
@@ -58,20 +45,27 @@ class Files:
         return self.pictures[i % len(self.pictures)]
 
 
-def _made_up():
+def jpegs(folder):
+    return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+
+
+def made_up():
     file, rng = BytesIO(), np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (47, 63, 3)).astype(np.uint8))
     coarse.resize((500, 375), Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
-def ours(path):
+def model():
+    """(weights, meta) of a B2 with random weights."""
     names = [str(i) for i in range(CLASSES)]
-    meta = {"variant": "efficientnet_b2", "class_num": CLASSES, "padding": "same", "image_size": SIZE}
+    meta = {"variant": "efficientnet_b2", "class_num": CLASSES, "padding": "same", "bn_eps": 1e-3, "image_size": SIZE}
     meta |= {"classes": names, "class_ids": names, "mean": [127.5] * 3, "std": [127.5] * 3}
-    meta |= SETTINGS.preprocessing()
-    weights = initial_weights(shapes("efficientnet_b2", CLASSES), seed=1)
-    onnx_graph.write(path, weights, meta, SIZE, SIZE, opset=21, normalize="outside")
+    return initial_weights(shapes("efficientnet_b2", CLASSES), seed=1), meta | SETTINGS.preprocessing()
+
+
+def ours(path):
+    onnx_graph.write(path, *model(), SIZE, SIZE, opset=21, normalize="outside")
 
 
 def theirs(path):
@@ -88,104 +82,91 @@ def theirs(path):
         torch.onnx.export(net, image, path, **names, dynamic_axes=batch, opset_version=17, dynamo=False)
 
 
-def rate(path, batch, seconds):
-    """Images per second of a fresh session on normalised pictures."""
+def onnx_runtime(path):
+    """A function of a normalised float32 batch (N, 3, SIZE, SIZE)."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = len(os.sched_getaffinity(0)), 3
     session = onnxruntime.InferenceSession(str(path), options)
+    return lambda image: session.run(None, {"image": image})
+
+
+def openvino(path, precision="f32"):
+    import openvino
+
+    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": len(os.sched_getaffinity(0))}
+    compiled = openvino.compile_model(str(path), "CPU", settings | {"PERFORMANCE_HINT": "LATENCY"})
+    return lambda image: compiled({"image": image})
+
+
+def bfloat16(path):
+    return openvino(path, "bf16")
+
+
+FLOAT32, INT8, TORCH = "effnet.onnx", "effnet.int8.onnx", "torch.onnx"
+SIDES = {  # a side: the file, and what makes of it a function of pictures
+    "ONNX Runtime": (FLOAT32, onnx_runtime),
+    "ONNX Runtime, PyTorch's export": (TORCH, onnx_runtime),
+    "ONNX Runtime, int8": (INT8, onnx_runtime),
+}
+ROWS = [  # whose rate, over whose, and the goal
+    ("ONNX Runtime", "ONNX Runtime, PyTorch's export", 1.0),
+    ("ONNX Runtime, int8", "ONNX Runtime", 1.5),
+]
+if importlib.util.find_spec("openvino"):
+    SIDES |= {"OpenVINO": (FLOAT32, openvino), "OpenVINO, int8": (INT8, openvino)}
+    ROWS += [("ONNX Runtime", "OpenVINO", 1.0), ("OpenVINO, int8", "OpenVINO", 1.5)]
+    if "avx512_bf16" in Path("/proc/cpuinfo").read_text():
+        SIDES |= {"OpenVINO, bfloat16": (FLOAT32, bfloat16)}
+        ROWS += [("ONNX Runtime", "OpenVINO, bfloat16", 1.0), ("OpenVINO, bfloat16", "OpenVINO", 1.0)]
+
+
+def files(folder, pictures, calibration):
+    """Write the files of SIDES into `folder`; int8 is calibrated with the JPEGs in the folder `pictures`."""
+    from effnet.runtimes import int8
+
+    ours(folder / FLOAT32)
+    theirs(folder / TORCH)
+    chosen = int8.calibration_pictures(Files(pictures, calibration), SETTINGS, calibration)
+    int8.to_int8(folder / INT8, folder / FLOAT32, chosen)
+
+
+def rate(run, batch, seconds):
+    """{"rate": images a second} of a function of pictures that nobody called yet."""
     image = np.random.default_rng(0).standard_normal((batch, 3, SIZE, SIZE), np.float32)
-    session.run(None, {"image": image})
-    count, began = 0, time.perf_counter()
-    while time.perf_counter() - began < seconds or count < 2:
-        session.run(None, {"image": image})
-        count += 1
-    return count * batch / (time.perf_counter() - began)
-
-
-def timed(work, count):
-    began = time.perf_counter()
-    work()
-    return count / (time.perf_counter() - began)
-
-
-def end_to_end(path, files):
-    """Images per second of decoding alone, of inference alone (normalisation included) and of the two as stage
-    onnx_eval does them.
-    """
-    model, preset, size = Model(path), eval_preset(SETTINGS), SETTINGS.batch_size
-    images = [batch.images for batch in eval_batches(files, preset, size)]
-    return {
-        "decode": timed(lambda: [None for _ in eval_batches(files, preset, size)], len(files)),
-        "inference": timed(lambda: [model(batch) for batch in images], len(files)),
-        "both": timed(lambda: logits_of(model, files, SETTINGS, size), len(files)),
-    }
-
-
-def in_turns(subjects, rounds):
-    """{name: [figure per round]} of functions that take turns."""
-    found = {name: [] for name in subjects}
-    for turn in range(rounds):
-        for name, subject in subjects.items():
-            found[name].append(subject())
-        print(f"round {turn + 1}: " + ", ".join(f"{n} {shown(v[-1])}" for n, v in found.items()), file=sys.stderr)
-    return found
-
-
-def shown(figure):
-    if isinstance(figure, dict):
-        return ", ".join(f"{name} {shown(value)}" for name, value in figure.items())
-    return f"{figure:.1f}"
-
-
-def ratio(mine, other):
-    return round(statistics.median(a / b for a, b in zip(mine, other, strict=True)), 3)
-
-
-def measure(folder, rounds, seconds):
-    files = Files(folder, 64)
-    with tempfile.TemporaryDirectory() as scratch:
-        paths = {name: Path(scratch) / f"{name}.onnx" for name in ("effnet", "torch", "int8")}
-        ours(paths["effnet"])
-        theirs(paths["torch"])
-        int8.to_int8(paths["int8"], paths["effnet"], int8.calibration_pictures(files, SETTINGS, CALIBRATION))
-        rates = {
-            batch: in_turns({name: partial(rate, path, batch, seconds) for name, path in paths.items()}, rounds)
-            for batch in BATCHES
-        }
-        turns = in_turns({"end to end": lambda: end_to_end(paths["effnet"], files)}, min(rounds, 3))["end to end"]
-    over_torch = {f"batch_{b}": ratio(r["effnet"], r["torch"]) for b, r in rates.items()}
-    slower_part = [min(turn["decode"], turn["inference"]) for turn in turns]
-    medians = {f"{n}_{b}": round(statistics.median(v), 1) for b, r in rates.items() for n, v in r.items()}
-    versions = ("onnxruntime", "onnx", "torch", "efficientnet_pytorch")
-    return {
-        "bench": "onnx",
-        "ratio": min(over_torch.values()),
-        "peer": "B2 exported by torch.onnx from efficientnet_pytorch, same ONNX Runtime; "
-        "the smallest of batches 1, 8 and 32",
-        "goal": 1.05,
-        "measured": {
-            "what": f"efficientnet_b2 at {SIZE}, {len(os.sched_getaffinity(0))} threads",
-            "images_per_second": medians,
-            "over_torch": over_torch,
-            "int8_over_float32": {f"batch_{b}": ratio(r["int8"], r["effnet"]) for b, r in rates.items()},
-            "int8_over_float32_goal": 1.5,
-            "end_to_end_over_slower_part": ratio([turn["both"] for turn in turns], slower_part),
-            "end_to_end_over_slower_part_goal": 0.9,
-            "end_to_end_images_per_second": {n: round(statistics.median(t[n] for t in turns), 1) for n in turns[0]},
-            "vnni": any(name in Path("/proc/cpuinfo").read_text() for name in ("avx512_vnni", "avx_vnni")),
-        },
-        "versions": {name: importlib.metadata.version(name) for name in versions},
-    }
+    rounds.repeat(lambda: run(image), seconds / 3)
+    return {"rate": rounds.repeat(lambda: run(image), seconds) * batch}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", default=ROOT.parent / "shared" / "data" / "imagenet100")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each session in each round")
-    arguments = parser.parse_args()
-    print(json.dumps(measure(**vars(arguments))))
+    parser = rounds.arguments(__doc__, folder=True)
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each side in each round")
+    args = parser.parse_args()
+    seconds = 0 if args.tiny else args.seconds
+    if args.side == "files":
+        files(args.scratch, args.folder, 2 if args.tiny else CALIBRATION)
+        print("{}")
+        return 0
+    if args.side:
+        file, run = SIDES[args.side]
+        print(json.dumps(rate(run(args.scratch / file), args.case["batch"], seconds)))
+        return 0
+    turns, rows = rounds.Turns("bench.onnx", args), []
+    with tempfile.TemporaryDirectory() as scratch:
+        turns.prepare("files", also=[args.folder, "--scratch", scratch])
+        for batch in BATCHES[:1] if args.tiny else BATCHES:
+            found = turns(SIDES, {"batch": batch}, ["--scratch", scratch, "--seconds", seconds])
+            for mine, peer, goal in ROWS:
+                rows.append(
+                    rounds.row(f"{mine}, B2 at {SIZE}, batch {batch}", peer, each(found[mine]), each(found[peer]), goal)
+                )
+    packages = ["onnxruntime", "onnx", "torch", "efficientnet_pytorch"]
+    packages += ["openvino"] if "OpenVINO" in SIDES else []
+    vnni = any(name in Path("/proc/cpuinfo").read_text() for name in ("avx512_vnni", "avx_vnni"))
+    print(json.dumps(turns.result("onnx", rows, packages, vnni=vnni)))
+    return 0
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    rounds.program(main)

@@ -1,100 +1,82 @@
 """This project's ONNX graph of B2 at 260 pixels against the one that MindSpore exports, under ONNX Runtime on a CPU.
 
-    python -m bench.onnx_export [--rounds 5] [--seconds 1.0]
+    python -m bench.onnx_export [--rounds 5] [--seconds 1.5]
 
-Rewrites the table in docs/design.md. Rates are medians over rounds in turn, one session alive at a time (see
-bench/onnx.py); `ratio` is the smaller of those at batches 1 and 8. Both answer alike, which is checked first.
+Batches of 1 and 8. Both files answer alike, which is checked first; what they are made of is said as well.
 """
 
-import argparse
 import json
-import re
-import statistics
 import tempfile
-from functools import partial
-from importlib.metadata import version
-from pathlib import Path
 
-import mindspore as ms
 import numpy as np
-import onnx
-import onnxruntime
-from mindspore.onnx import export
 
-from bench.onnx import CLASSES, SIZE, in_turns, ours, rate, ratio
+from bench import rounds
+from bench.onnx import BATCHES, CLASSES, SIZE, model, onnx_runtime, ours, rate
+from bench.rounds import each
 from effnet import errors
-from effnet.arch.initial import initial_weights
-from effnet.arch.layers import shapes
-from effnet.files import whole
-from effnet.network.efficientnet import EfficientNet, load_weights
 
-PAGE = Path(__file__).parents[1] / "docs/design.md"
-BATCHES = (1, 8)
+FILES = {"ours": "ours.onnx", "MindSpore's export": "mindspore.onnx"}
 EQUAL = 1e-3  # of the largest logit
 
 
 def mindspores(path):
+    from effnet.network.efficientnet import EfficientNet, load_weights  # isort: skip - before MindSpore
+
+    import mindspore as ms
+    from mindspore.onnx import export
+
     net = EfficientNet("efficientnet_b2", CLASSES)
     net.update_parameters_name()
-    load_weights(net, initial_weights(shapes("efficientnet_b2", CLASSES), seed=1))
+    load_weights(net, model()[0])
     net.set_train(False)
     image = ms.Tensor(np.zeros((2, 3, SIZE, SIZE), np.float32))
     names = {"input_names": ["image"], "output_names": ["logits"]}
     export(net, image, file_name=str(path.with_suffix("")), dynamic_axes={"image": {0: "batch"}}, **names)
 
 
-def answers(path):
+def written(side, path):
+    """Write a side's file; {"nodes", "opset", "first dimension of the output"}, and what it answers to a picture."""
+    import onnx
+
+    (ours if side == "ours" else mindspores)(path)
+    graph = onnx.load(path)
+    first = graph.graph.output[0].type.tensor_type.shape.dim[0]
     image = np.random.default_rng(0).standard_normal((3, 3, SIZE, SIZE), np.float32)
-    return onnxruntime.InferenceSession(str(path)).run(None, {"image": image})[0]
-
-
-def described(path):
-    model = onnx.load(path)
-    first = model.graph.output[0].type.tensor_type.shape.dim[0]
-    return [len(model.graph.node), model.opset_import[0].version, first.dim_param or first.dim_value]
+    return {
+        "nodes": len(graph.graph.node),
+        "opset": graph.opset_import[0].version,
+        "first dimension of the output": first.dim_param or first.dim_value,
+        "logits": onnx_runtime(path)(image)[0].tolist(),
+    }
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    parser = rounds.arguments(__doc__)
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each side in each round")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        paths = {"this project": Path(folder) / "ours.onnx", "MindSpore": Path(folder) / "mindspore.onnx"}
-        ours(paths["this project"])
-        mindspores(paths["MindSpore"])
-        mine, other = (answers(path) for path in paths.values())
+    seconds = 0 if args.tiny else args.seconds
+    if args.side:
+        path = args.scratch / FILES[args.side]
+        if args.case == "write":
+            print(json.dumps(written(args.side, path)))
+        else:
+            print(json.dumps(rate(onnx_runtime(path), args.case["batch"], seconds)))
+        return 0
+    turns, rows = rounds.Turns("bench.onnx_export", args), []
+    with tempfile.TemporaryDirectory() as scratch:
+        facts = {side: turns.prepare(side, "write", ["--scratch", scratch]) for side in FILES}
+        mine, other = (np.array(fact.pop("logits")) for fact in facts.values())
         if np.abs(mine - other).max() > EQUAL * np.abs(mine).max():
             raise errors.InputError(
                 f"the two files differ by {np.abs(mine - other).max():.2g} in a logit: not the same network"
             )
-        facts = {name: described(path) for name, path in paths.items()}
-        rates = {
-            batch: in_turns(
-                {name: partial(rate, path, batch, args.seconds) for name, path in paths.items()}, args.rounds
-            )
-            for batch in BATCHES
-        }
-    lines = [
-        "| written by | nodes | opset | output's first dimension | images/s at batch 1 | at batch 8 |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, found in facts.items():
-        cells = [name, *found, *(f"{statistics.median(rates[batch][name]):.0f}" for batch in BATCHES)]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    versions = ", ".join(f"{name} {version(name)}" for name in ("mindspore", "onnxruntime"))
-    table = "\n".join([*lines, "", f"Medians of {args.rounds} rounds in turn; {versions}."])
-    text = re.sub(
-        r"(?s)(<!-- onnx_export -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{table}\n{m[2]}", PAGE.read_text()
-    )
-    with whole(PAGE, "w") as file:
-        file.write(text)
-    print(table)
-    ratios = {f"batch_{batch}": ratio(found["this project"], found["MindSpore"]) for batch, found in rates.items()}
-    result = {"bench": "onnx_export", "ratio": min(ratios.values()), "peer": "mindspore.onnx.export", "goal": 1.0}
-    print(json.dumps(result | {"measured": {"over_mindspore": ratios}}))
+        for batch in BATCHES[:1] if args.tiny else BATCHES:
+            found = turns(FILES, {"batch": batch}, ["--scratch", scratch, "--seconds", seconds])
+            pair = (each(found[side]) for side in FILES)
+            rows.append(rounds.row(f"ONNX file, B2 at {SIZE}, batch {batch}", "MindSpore's export", *pair))
+    print(json.dumps(turns.result("onnx_export", rows, ("mindspore", "onnx", "onnxruntime"), files=facts)))
     return 0
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    rounds.program(main)

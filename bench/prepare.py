@@ -1,32 +1,28 @@
 """What packing costs, and what DVC's no-op costs afterwards.
 
-    python -m bench.prepare
+    python -m bench.prepare [--rounds 5]
 
 First: pictures/s and peak memory of `prepare` for 1,000, 10,000 and 100,000 small files; the cost of one more picture
 must not grow. Then: `dvc status` and `dvc repro` with nothing to do, over the shards of a set as large as ImageNet
-(tiny pictures, repeated), against the same commands over 20,000 loose files. Takes some minutes and 4 GB under the
-temporary folder.
+(tiny pictures, repeated), against the same commands over 20,000 loose files. Takes 4 GB under the temporary folder.
 """
 
-import argparse
 import contextlib
 import io
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from effnet import errors
+from bench import rounds
+from bench.rounds import each
 from effnet.recipe import Data
 from effnet.shards.dataset import Dataset
 from effnet.sources.build import build_shards
@@ -36,39 +32,47 @@ COUNTS = (1_000, 10_000, 100_000)
 SHARDS = {"train": (1_281_167, 128), "val": (50_000, 5)}  # pictures and shards, as for ImageNet
 LOOSE = 20_000
 CLASSES = 100
+TINY = {"counts": (100, 400, 1600), "shards": {"train": (2000, 4), "val": (200, 1)}, "loose": 300}
 
 
 def main():
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        packed = [alone(packing, Path(folder) / str(count), count) for count in COUNTS]
-        opened = alone(large_set, Path(folder) / "large")
-        (Path(folder) / "loose").mkdir()
-        tree(Path(folder) / "loose" / "made", LOOSE)
-        shards, loose = (no_op(Path(folder) / name) for name in ("large", "loose"))
-    seconds = [run["seconds"] for run in packed]
-    cost = [(seconds[k + 1] - seconds[k]) / (COUNTS[k + 1] - COUNTS[k]) for k in (0, 1)]
-    measured = {
-        "packing": packed,
-        "cost_of_one_more_picture": f"{cost[1] / cost[0]:.2f} of what it was, from {COUNTS[1]:,} to {COUNTS[2]:,}",
-        "imagenet_sized_set": opened,
-        "no_op_seconds": {"133 shards of 1,331,167 pictures": shards, f"{LOOSE:,} loose files": loose},
-    }
-    found = {
-        "bench": "prepare",
-        "ratio": round(loose["dvc status"] / shards["dvc status"], 2),
-        "peer": f"dvc status over {LOOSE:,} loose files",
-        "goal": "a no-op under 3 seconds",
-        "measured": measured,
-        "versions": {name: version(name) for name in ("dvc", "numpy", "pillow")},
-    }
-    print(json.dumps(found))
-
-
-def alone(work, *arguments):
-    """work(*arguments) in a process of its own, so that its peak memory is its own."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(work, *arguments).result()
+    args = rounds.arguments(__doc__).parse_args()
+    shards, loose = (TINY["shards"], TINY["loose"]) if args.tiny else (SHARDS, LOOSE)
+    counts = TINY["counts"] if args.tiny else COUNTS
+    if args.side:
+        work = {
+            "trees": lambda: trees(args.scratch, counts, loose),
+            "packing": lambda: packing(args.scratch, args.case),
+            "large": lambda: large_set(args.scratch, shards),
+            "shards": lambda: no_op(args.scratch / "shards"),
+            "loose": lambda: no_op(args.scratch / "loose"),
+        }
+        print(json.dumps(work[args.side]()))
+        return 0
+    turns = rounds.Turns("bench.prepare", args)
+    with tempfile.TemporaryDirectory() as scratch:
+        here = ["--scratch", scratch]
+        turns.prepare("trees", also=here)
+        packed = {count: turns(["packing"], count, here)["packing"] for count in counts}
+        large = turns.prepare("large", also=here)
+        found = turns(["shards", "loose"], also=here)
+    pictures, files = (sum(size[k] for size in shards.values()) for k in (0, 1))
+    rows = []
+    for name in ("status", "repro"):
+        what = f"`dvc {name}` with nothing to do, {files} shards of {pictures:,} pictures"
+        mine, theirs = each(found["shards"], name), each(found["loose"], name)
+        rows.append(rounds.row(what, f"{loose:,} loose files", mine, theirs, unit="1/s"))
+        rows.append(rounds.row(what, "3 seconds", mine, [1 / 3] * len(mine), unit="1/s"))
+    first, second, third = counts
+    earlier, later = (
+        [(j - i) / (b - a) for a, b in zip(each(packed[i], "seconds"), each(packed[j], "seconds"), strict=True)]
+        for i, j in ((first, second), (second, third))
+    )
+    what = f"packing, one more picture at {third:,}"
+    rows.append(rounds.row(what, f"one more at {second:,}", later, earlier, goal=0.8, unit="pictures/s"))
+    measured = {"packing": packed[third][-1], "imagenet_sized_set": large}
+    print(json.dumps(turns.result("prepare", rows, ("dvc", "numpy", "pillow"), **measured)))
+    return 0
 
 
 def peak_mb(process="self"):
@@ -104,27 +108,42 @@ def tree(root, count):
         (folder / f"picture_{i:08d}.JPEG").write_bytes(data[i % len(data)])
 
 
+def trees(folder, counts, loose):
+    """Files to pack, `counts` of them, and loose ones that are a stage's output."""
+    for count in counts:
+        tree(folder / f"raw{count}", count)
+    tree(folder / "loose/made", loose)
+    tracked(folder / "loose")
+    return {}
+
+
 def packing(folder, count):
-    tree(folder / "raw", count)
     workers = [0]
     threading.Thread(target=watch, args=(workers,), daemon=True).start()
-    settings = {"source": "folder", "root": str(folder / "raw"), "shards": 8, "shorter_side": 0, "bad_images": "stop"}
-    data = Data(**settings, batch_size=1, workers=2)
-    start = time.perf_counter()
-    build_shards(data, folder / "out", min(CLASSES, count // 100))
-    seconds = time.perf_counter() - start
+    settings = {
+        "source": "folder",
+        "root": str(folder / f"raw{count}"),
+        "shards": 8,
+        "shorter_side": 0,
+        "subset": False,
+    }
+    data = Data(**settings, bad_images="stop", batch_size=1, workers=2)
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        start = time.perf_counter()
+        build_shards(data, Path(out) / "out", min(CLASSES, count // 100))
+        seconds = time.perf_counter() - start
     return {
         "pictures": count,
-        "seconds": round(seconds, 2),
+        "seconds": seconds,
         "pictures_per_second": round(count / seconds),
         "peak_mb": peak_mb(),
         "peak_mb_of_a_worker": max(workers),
     }
 
 
-def large_set(folder):
-    """Write the shards as prepare would; then what opening and reading them costs."""
-    rng, prepared = np.random.default_rng(0), folder / "made"
+def large_set(folder, shards):
+    """Write the shards as prepare would and let DVC track them; then what opening and reading them costs."""
+    rng, prepared = np.random.default_rng(0), folder / "shards/made"
     classes = [f"n{label:08d}" for label in range(1000)]
 
     def records(split, count, shards):
@@ -134,7 +153,7 @@ def large_set(folder):
             yield write_shard(prepared / file, pictures) | {"file": file, "bad": []}
 
     prepared.mkdir(parents=True)
-    write_index(prepared, {}, classes, classes, {split: records(split, *size) for split, size in SHARDS.items()})
+    write_index(prepared, {}, classes, classes, {split: records(split, *size) for split, size in shards.items()})
     writing = peak_mb()
     start = time.perf_counter()
     dataset = Dataset(prepared, "train")
@@ -147,37 +166,40 @@ def large_set(folder):
     for i in order:
         dataset.read(i)
     rate = len(order) / (time.perf_counter() - start)
-    index = round((prepared / "index.json").stat().st_size / 1e6, 1)
-    return {
+    found = {
         "open_seconds": round(opened, 3),
         "names_seconds": round(named, 3),
         "reads_per_second": round(rate),
-        "index_json_mb": index,
+        "index_json_mb": round((prepared / "index.json").stat().st_size / 1e6, 1),
         "files": len(list(prepared.iterdir())),
         "peak_mb_of_writing": writing,
     }
+    tracked(folder / "shards")
+    return found
+
+
+def dvc(folder, *command):
+    """Run DVC in a folder; seconds."""
+    environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "dvc", *command], cwd=folder, env=environment, check=True, capture_output=True
+    )
+    return time.perf_counter() - start
+
+
+def tracked(folder):
+    """Make folder/made the output of a stage that has run."""
+    (folder / "dvc.yaml").write_text("stages:\n  prepare:\n    cmd: mv made prepared\n    outs: [prepared]\n")
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    for command in ("init", "config cache.type hardlink", "config core.check_update false", "repro"):
+        dvc(folder, *command.split())
 
 
 def no_op(folder):
-    """{command: seconds} over folder/made as the output of a stage; best of three."""
-    (folder / "dvc.yaml").write_text("stages:\n  prepare:\n    cmd: mv made prepared\n    outs: [prepared]\n")
-    dvc = [sys.executable, "-m", "dvc"]
-    environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
-
-    def run(*command):
-        start = time.perf_counter()
-        subprocess.run(
-            command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        return time.perf_counter() - start
-
-    run("git", "init")
-    run(*dvc, "init")
-    run(*dvc, "config", "cache.type", "hardlink")
-    first = run(*dvc, "repro")
-    times = {f"dvc {command}": round(min(run(*dvc, command) for _ in range(3)), 2) for command in ("status", "repro")}
-    return times | {"first dvc repro": round(first, 2)}
+    """{command: how often a second it runs} with nothing to do."""
+    return {command: 1 / dvc(folder, command) for command in ("status", "repro")}
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    rounds.program(main)

@@ -1,9 +1,9 @@
 """Run the benchmarks and rewrite the table in docs/performance.md: `make bench`, or `python -m bench.run onnx loader`
 for some of them.
 
-Each module's last line of JSON is kept in bench/results.json with the machine and the day, so that one can be measured
-again alone. What cannot run here stays in the table as "not run", with the reason, unless an older measurement is on
-record.
+Each module's last line of JSON is kept in bench/results.json, so that one can be measured again alone. A result is
+refused (exit code 3, nothing of it is kept) where other work disturbed it, and where a side's rate is out of line with
+its last record on the same processor: --anew keeps it all the same. What cannot run here says why.
 """
 
 import argparse
@@ -13,92 +13,132 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from datetime import date
-from pathlib import Path
 
+from bench import rounds
+from bench.rounds import ROOT, Refused
 from effnet import errors
-from effnet.devices.machine import describe
 from effnet.files import whole, write_json
 
-ROOT = Path(__file__).parents[1]
 BENCHES = {  # modules beside this one, and what they measure in words
-    "loader": "training pictures per second",
-    "prepare": "packing; `dvc status` over ImageNet",
-    "formats": "reading shards in random order",
-    "train_step": "a training step of B2",
-    "onnx": "the ONNX graph of B2",
+    "train_step": "a training step of B2 on a CPU",
+    "onnx": "the ONNX file of B2 on a CPU",
+    "onnx_export": "the ONNX file beside MindSpore's",
+    "end_to_end": "JPEG to answer",
+    "loader": "training pictures",
+    "feed": "pictures that reach a network which takes no time",
+    "formats": "reading and writing shards",
+    "prepare": "packing; DVC over ImageNet's shards",
     "gpu": "training B2 on one NVIDIA card",
 }
 RESULTS, PAGE = ROOT / "bench/results.json", ROOT / "docs/performance.md"
+LINE = 1.5  # times faster or slower than the last record that a side may be
 
 
-def run(name):
-    """The bench's result with machine and day, or {"not_run": why}."""
+def run(name, options):
+    """The bench's result, or {"not_run": why}. Raises Refused, and InputError where it fails."""
     if name == "gpu" and not shutil.which("nvidia-smi"):
         return {"not_run": "no NVIDIA card here"}
     # the shell script installs the peers first
-    command = ["bench/gpu.sh"] if name == "gpu" else [sys.executable, "-m", f"bench.{name}"]
+    command = ["bench/gpu.sh"] if name == "gpu" else [sys.executable, "-m", f"bench.{name}", *options]
     said = "no message"
     with tempfile.TemporaryFile("w+") as answer:
         with subprocess.Popen(command, cwd=ROOT, stdout=answer, stderr=subprocess.PIPE, text=True) as process:
             for line in process.stderr:  # passed on as it comes: some of these take minutes
                 sys.stderr.write(line)
                 said = line.strip() or said
+        if process.returncode == 3:
+            raise Refused(f"{name}: {said.removeprefix('refused: ')}")
         if process.returncode:
-            return {"not_run": said.removeprefix("error: ")}
+            raise errors.InputError(f"{name}: {said.removeprefix('error: ')}")
         answer.seek(0)
-        found = json.loads(answer.read().strip().splitlines()[-1])
-    machine = describe()
-    return found | {"machine": f"{machine['cpu']}, {machine['cores']} cores", "day": date.today().isoformat()}
+        return json.loads(answer.read().strip().splitlines()[-1])
 
 
-def rows(results):
-    """Cells of the table: a row for each bench's own ratio, and one for each other in `measured` with a goal beside."""
-    for name, what in BENCHES.items():
-        found = results.get(name, {"not_run": "not yet"})
-        if "not_run" in found:
-            yield [f"`{name}`: {what}", "not run", "", found["not_run"], ""]
-            continue
-        where = f"{found['machine']}, {found['day']}"
-        yield [f"`{name}`: {what}", figure(found["ratio"]), figure(found["goal"]), found["peer"], where]
-        measured = found["measured"]
-        for key, ratio in measured.items():
-            if (goal := measured.get(f"{key}_goal")) is not None:
-                yield [f"`{name}`: {key.replace('_', ' ')}", figure(ratio), figure(goal), "", where]
+def rates(found):
+    """{(what, whose): rate} of a result."""
+    there = [row for row in found.get("rows", []) if "ratio" in row]
+    return {(row["what"], who): row[key] for row in there for who, key in (("ours", "ours"), (row["peer"], "theirs"))}
 
 
-def figure(value):
-    if isinstance(value, dict):  # by batch or by number of workers
-        return ", ".join(f"{key.replace('_', ' ')}: {figure(v)}" for key, v in value.items())
-    return f"{value:.2f}" if isinstance(value, (int, float)) else str(value)
+def check_line(name, found, last):
+    """Raise Refused where a rate is out of line with the one on record of the same processor."""
+    if found.get("machine") != last.get("machine"):
+        return
+    before = rates(last)
+    for (what, who), rate in rates(found).items():
+        if was := before.get((what, who)):
+            if not 1 / LINE <= rate / was <= LINE:
+                raise Refused(
+                    f"{name}: {what}, {who}: {rate:g}, but {was:g} on {last['day']} on the same processor; look what "
+                    f"else ran here, measure again, and if it is so, keep it by `python -m bench.run --anew {name}`"
+                )
 
 
 def table(results):
-    lines = [["bench", "ours / peer", "goal", "peer", "machine, day"], ["---"] * 5, *rows(results)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    """The page's two tables: every ratio, the lost ones first and what could not run last; where each bench ran."""
+    rows = []
+    for name, what in BENCHES.items():
+        found = results.get(name, {"not_run": "not measured yet"})
+        for row in found.get("rows") or [{"what": what, "peer": "", "not_run": found.get("not_run")}]:
+            rows.append({"bench": name, **row})
+    rows.sort(key=lambda row: row["ratio"] / row["goal"] if "ratio" in row else float("inf"))
+    ratios = [["bench", "ours", "peer", "ours / peer", "least - most", "goal", "ours, peer's"], ["---"] * 7]
+    ratios += [cells(row) for row in rows]
+    where = [["bench", "machine", "day", "rounds", "minutes", "cores of others", "MHz", "versions"], ["---"] * 8]
+    where += [place(name, results[name]) for name in BENCHES if "machine" in results.get(name, {})]
+    tables = [ratios, where] if where[2:] else [ratios]
+    return "\n\n".join("\n".join("| " + " | ".join(line) + " |" for line in lines) for lines in tables)
+
+
+def cells(row):
+    first = [f"`{row['bench']}`", row["what"], row["peer"]]
+    if "ratio" not in row:
+        return [*first, "not run", "", "", row["not_run"]]
+    ratio, goal, (low, high) = row["ratio"], row["goal"], row["spread"]
+    lost = f"**{ratio:.2f}**" if ratio < goal else f"{ratio:.2f}"
+    return [*first, lost, f"{low:.2f} - {high:.2f}", f"{goal:g}", f"{row['ours']:g}, {row['theirs']:g} {row['unit']}"]
+
+
+def place(name, found):
+    during = found.get("load", {}).get("during", {})
+    versions = ", ".join(f"{package} {version}" for package, version in found["versions"].items())
+    seen = [f"{least:g} - {most:g}" for least, most in filter(None, (during.get("others"), during.get("mhz")))]
+    seen += [""] * (2 - len(seen))
+    size = [str(found.get(key, "")) for key in ("rounds", "minutes")]
+    return [f"`{name}`", found["machine"], found["day"], *size, *seen, versions]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(BENCHES)} (default: all)")
     parser.add_argument("--table", action="store_true", help="run nothing, write the table of bench/results.json")
+    parser.add_argument("--anew", action="store_true", help="keep rates that are out of line with those on record")
+    parser.add_argument("--wait", default="600", help="seconds to wait for a quiet machine, each time")
     args = parser.parse_args()
     if unknown := sorted(set(args.names) - set(BENCHES)):
         raise errors.InputError(f"{', '.join(unknown)}: no such bench; there are {', '.join(BENCHES)}")
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results, bad = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}, []
     for name in [] if args.table else args.names or BENCHES:
         print(f"--- {name}", file=sys.stderr)
-        found = run(name)
-        if "not_run" not in found or name not in results:
+        try:
+            found = run(name, ["--wait", args.wait])
+            if not args.anew:
+                check_line(name, found, results.get(name, {}))
+        except (Refused, errors.InputError) as why:
+            bad.append(why)
+            continue
+        if "not_run" not in found or "rows" not in results.get(name, {}):
             results[name] = found
-        write_json(RESULTS, results)
-    place = re.compile(r"(<!-- benches -->\n).*?(<!-- end -->)", re.S)
-    text = place.sub(lambda found: f"{found[1]}{table(results)}\n{found[2]}", PAGE.read_text())
+            write_json(RESULTS, results)
+    marked = re.compile(r"(<!-- benches -->\n).*?(<!-- end -->)", re.S)
+    text = marked.sub(lambda found: f"{found[1]}{table(results)}\n{found[2]}", PAGE.read_text())
     with whole(PAGE, "w") as file:
         file.write(text)
     print(table(results))
-    return 0
+    for why in bad:
+        print(f"{'refused' if isinstance(why, Refused) else 'error'}: {why}", file=sys.stderr)
+    return 3 if any(isinstance(why, Refused) for why in bad) else 2 if bad else 0
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    rounds.program(main)

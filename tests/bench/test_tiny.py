@@ -1,0 +1,42 @@
+"""Each bench goes through all of its parts with next to nothing to do, whatever else runs."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.pictures import jpeg
+
+ROWS = {"prepare": 5, "feed": 5}
+# without the rows of OpenVINO
+WITH_PEERS = {"formats": 10, "loader": 7, "onnx": 2, "onnx_export": 1, "end_to_end": 7, "train_step": 10}
+
+
+def tiny(name, folder):
+    (folder / "one.jpg").write_bytes(jpeg(1, (400, 300)))
+    given = [folder] if name in ("feed", "formats", "loader", "onnx", "end_to_end") else []
+    command = [sys.executable, "-m", f"bench.{name}", *map(str, given), "--tiny"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["bench"] == name and found["load"]["during"]["others"] and all(found["versions"].values())
+    for row in found["rows"]:
+        assert row["ratio"] == pytest.approx(row["ours"] / row["theirs"], rel=0.01), row
+        assert row["ratio"] > 0 or name == "prepare", row  # what one more picture takes is noise where there are few
+    assert found["ratio"] == min(row["ratio"] for row in found["rows"])
+    return found["rows"]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_ours(name, tmp_path):
+    assert len(tiny(name, tmp_path)) == ROWS[name]
+
+
+@pytest.mark.peers
+@pytest.mark.skipif(importlib.util.find_spec("array_record") is None, reason="`make test-peers` installs the peers")
+@pytest.mark.parametrize("name", WITH_PEERS)
+def test_beside_peers(name, tmp_path):
+    assert len(tiny(name, tmp_path)) >= WITH_PEERS[name]
