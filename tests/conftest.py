@@ -18,7 +18,15 @@ from effnet.runtimes import infer310
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("EFFNET_SHARED", ROOT.parent / "shared" / "data"))
-RESULTS = ("dvc.lock", "metrics/", ".dvc/shipped/")  # of the run that is committed
+RESULTS = ("dvc.lock", "metrics/", "data/source.json", ".dvc/shipped/")  # of the run that is committed
+
+
+LONGEST = ("pipeline/test_ranks.py", "test_docs.py", "tools/test_workflow.py", "pipeline/test_resume.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest first, so that no worker is left with one of them when the others are through."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
 
 
 class Project:
@@ -67,8 +75,9 @@ class Project:
         return Project(folder)
 
     def ran(self, output):
-        """Names of the stages that a `dvc repro` really ran."""
-        return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+        """Names of the stages that a `dvc repro` really ran, but for `source`, which looks at the data each time."""
+        names = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+        return [name for name in names if name != "source"]
 
 
 def copy_project(folder, recipe="smoke"):
@@ -94,11 +103,29 @@ def project(tmp_path):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A copy in which the smoke pipeline has run once from scratch. Tests must leave it as they found it; `.start` is
-    the commit it ran on, `.first` DVC's output."""
-    project = copy_project(tmp_path_factory.mktemp("finished") / "project")
+    the commit it ran on, `.first` DVC's output.
+
+    The processes that run the tests share one run, and have a copy each.
+    """
+    common = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        common = common.parent
+    first = common / "finished/first"
+    with open(common / "finished.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one process runs it, the others wait
+        if not first.exists():
+            shutil.rmtree(common / "finished", ignore_errors=True)  # of a process that failed in it
+            out = copy_project(common / "finished/project").run("dvc", "repro").stdout
+            first.write_text(out)
+    project = copied(Project(common / "finished/project"), tmp_path_factory.mktemp("finished") / "project")
     project.start = project.run("git", "rev-parse", "HEAD").stdout.strip()
-    project.first = project.run("dvc", "repro").stdout
+    project.first = first.read_text()
     return project
+
+
+def copied(project, folder):
+    shutil.copytree(project.folder, folder, symlinks=True)
+    return Project(folder)
 
 
 def _built(name, skip_without_lite=True, **options):
@@ -152,5 +179,4 @@ def shared():
 @pytest.fixture
 def committed(finished, tmp_path):
     """A copy of `finished` of the test's own, with the run's results committed."""
-    shutil.copytree(finished.folder, tmp_path / "a", symlinks=True)
-    return Project(tmp_path / "a").commit("run")
+    return copied(finished, tmp_path / "a").commit("run")

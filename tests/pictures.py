@@ -54,6 +54,7 @@ def settings(root="", **changes):
         "root": str(root),
         "shards": 3,
         "shorter_side": 0,
+        "subset": False,
         "bad_images": "stop",
         "batch_size": 4,
         "workers": 1,

@@ -4,12 +4,16 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections import defaultdict
 
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from effnet.weights import pretrained
+from tests.conftest import ROOT, Project
+from tests.pictures import jpeg
+from tests.tools import servers
 from tools import recipe_page
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -19,6 +23,7 @@ ELSEWHERE = "needs "  # "(needs hardware)", "needs a server": what no test can r
 SYSTEM = set(
     "$EDITOR cd cmake cp ctest export find for git hccn_tool ls mkdir mv npu-smi rm source sudo tar unzip".split()
 )
+SPOKEN_IN_TWO = ("artifacts", "exp", "metrics", "params", "plots", "queue")  # `dvc exp run`
 PROGRAMS = {"pip", "pytest"}  # of the environment, also as `python -m`
 
 
@@ -53,7 +58,8 @@ def test_commands_exist(page, command):
         for word in rest:
             name = word.split("=")[0]
             if "=" in word:  # read by the Makefile, or handed on to what it runs and named in `make help`
-                assert re.search(rf"\$\({name}\)|ifdef {name}|##.*\b{name}=", makefile), f"no variable {name}"
+                used = re.search(rf"\$\$\{{?{name}\b|\$\({name}\)|ifdef {name}|##.*\b{name}=", makefile)
+                assert used, f"no variable {name}"
             else:
                 assert re.search(rf"^([\w-]+ )*{name}( [\w-]+)*:", makefile, re.M), f"no target {name}"
     elif program in ("python", "python3"):
@@ -65,8 +71,10 @@ def test_commands_exist(page, command):
             assert all(f'"{option}"' in text for option in options), f"{rest[1]} has no {options}"
     elif program == "effnet":
         assert_options(options, "effnet", rest[0])
+    elif program == "gto":
+        assert_options(options, "gto.cli", rest[0])
     elif program == "dvc":
-        assert_options(options, "dvc", *rest[: 2 if rest[0] in ("metrics", "params", "plots", "exp", "queue") else 1])
+        assert_options(options, "dvc", *rest[: 2 if rest[0] in SPOKEN_IN_TWO else 1])
     elif "/" in program:
         assert (ROOT / program).exists() or program.startswith(("build", "models/")), f"no file {program}"
     else:
@@ -76,7 +84,7 @@ def test_commands_exist(page, command):
 def assert_options(options, *command):
     command = [sys.executable, "-m", *command, "--help"]
     text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
-    assert "usage" in text and all(option in text for option in options)
+    assert "usage" in text.lower() and all(option in text for option in options)
 
 
 @pytest.fixture
@@ -119,10 +127,67 @@ def test_the_pages_of_remotes_and_of_what_is_shipped_do_what_they_say(reader, tm
     first, second = said["make pull"]
     assert "makes the rest, without training: " in first and "in place: " in second and "the rest" not in second
     assert sorted(reader.ran(said["make repro"][0])) == ["build310", "export", "pretrained", "quantize"]
-    assert "files sent to" in said["make push"][0] and "up to date" in said["dvc repro"][0]
+    assert "files sent to" in said["make push"][0] and reader.ran(said["dvc repro"][0]) == []
     assert "metrics/evaluate.json: equal" in said["make verify"][0]
     assert len(re.findall("in remote .*folder", said["make models"][0])) == 3
     assert "within noise" in said["make compare A=main B=other"][0]
+
+
+def test_the_page_of_experiments_does_what_it_says(reader):
+    said = {}
+    for command in commands(ROOT / "docs/experiments.md"):
+        if command == 'git commit -m "Smoke"':  # this project is there already
+            continue
+        if command.startswith("dvc queue logs"):
+            wait_for_the_queue(reader)
+        said[command] = follow(reader, command)
+    table = next(text for command, text in said.items() if command.startswith("dvc exp show"))
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.strip().splitlines()]
+    assert rows[0] == ["Experiment", "metrics/evaluate.json:top1", "metrics/evaluate.json:loss", "train.lr_max"]
+    assert {row[-1] for row in rows[3:]} == {"0.001", "0.002", "0.004"} and max(map(len, table.splitlines())) <= 120
+    shown = re.findall(r"^\|.*", (ROOT / "docs/experiments.md").read_text(), re.M)  # the page's own: made the same way
+    measured = {row[-1]: row[1:3] for row in rows[3:]}
+    assert {cells[-1]: cells[1:3] for cells in ([c.strip() for c in r.split("|")[1:-1]] for r in shown[3:])} == measured
+    assert reader.ran(said["make repro"])
+    assert "lr_max: 0.002" in reader.run("git", "show", "lower-rate:params.yaml").stdout
+    assert "main" in said["make compare A=main B=lower-rate"]
+    assert reader.run("git", "status", "--porcelain").stdout == ""
+    assert "rate-1" not in reader.run("dvc", "exp", "ls").stdout
+
+
+def wait_for_the_queue(project, seconds=900):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        status = project.run("dvc", "queue", "status").stdout
+        if "Queued" not in status and "Running" not in status:
+            break
+        time.sleep(1)
+    assert status.count("Success") == 3, status
+
+
+def test_the_page_of_the_registry_does_what_it_says(reader, tmp_path):
+    (tmp_path / "effnet").symlink_to(reader.folder)
+    elsewhere = Project(tmp_path / "elsewhere")
+    elsewhere.folder.mkdir()
+    said = {}
+    for command in commands(ROOT / "docs/registry.md"):
+        said[command] = follow(elsewhere if "artifacts" in command else reader, command)
+    assert said["gto show"].strip() in (ROOT / "docs/registry.md").read_text()
+    for name, model in (("effnet.ckpt", "models/effnet.ckpt"), ("v1.onnx", "models/effnet.onnx")):
+        assert (elsewhere.folder / name).read_bytes() == (reader.folder / model).read_bytes()
+    tags = reader.run("git", "for-each-ref", "--format=%(refname:short) %(objecttype)", "refs/tags").stdout.split("\n")
+    assert set(tags) == {"checkpoint@v1.0.0 tag", "checkpoint#production#1 tag", "onnx@v1.0.0 tag", ""}
+
+
+def test_a_model_is_had_by_address_from_what_is_published(reader, tmp_path):
+    follow(reader, "make publish")
+    with servers.http(reader.folder / "build/publish", tmp_path / "log") as url:
+        follow(reader, f"make remote URL={url}")
+        reader.commit("remote").run("gto", "register", "onnx", "--version", "v2.0.1")
+        elsewhere = Project(tmp_path / "elsewhere")
+        elsewhere.folder.mkdir()
+        elsewhere.run("dvc", "artifacts", "get", f"file://{reader.folder}", "onnx", "--remote", "http")
+    assert (elsewhere.folder / "effnet.onnx").read_bytes() == (reader.folder / "models/effnet.onnx").read_bytes()
 
 
 # of the other pages, what takes seconds where the pipeline has run
@@ -147,6 +212,32 @@ def test_a_training_from_the_beginning(reader):
     assert "make repro ANEW=1" in {command for _, command in ALL}
     assert reader.ran(said) == ["train"] and "ANEW=1: it gives way" in said  # what comes after finds the same bytes
     assert model.read_bytes() == before
+
+
+def test_the_page_of_evaluation_does_what_it_says(reader):
+    page, own, flat = list(commands(ROOT / "docs/evaluate.md")), "data/pictures/val", "data/raw/imagenet-100"
+    wnids = pretrained.imagenet_classes()[0][::10]
+    for name in [*(f"{own}/{digit}/1.JPEG" for digit in (7, 3)), *(f"{flat}/{wnid}_1.JPEG" for wnid in wnids)]:
+        (reader.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (reader.folder / name).write_bytes(jpeg(len(name)))
+    if (ROOT / "data/raw/weights").is_dir():
+        (reader.folder / "data/raw/weights").symlink_to(ROOT / "data/raw/weights")
+    model, said = (reader.folder / "models/effnet.ckpt").read_bytes(), {}
+    for command in page:
+        done = reader.run("bash", "-c", f"PATH=$PWD/.venv/bin:$PATH; {command}", check=False)
+        if "could not download" not in done.stderr:  # other people's weights come over the network
+            assert done.returncode == 0, done.stderr
+            said[command] = done.stdout
+    assert len(page) == 4 and "MindSpore  " in said[page[0]] and "ONNX Runtime  " in said[page[0]]
+    assert all(words in said[page[1]] for words in ("float16", "int8", "C++, MindSpore Lite"))
+    assert (
+        "2 pictures, 2 classes read as the model's class ids" in said[page[2]] and "of the 2 present" in said[page[2]]
+    )
+    if page[3] in said:
+        assert "100 pictures, 100 classes read as wnids of ImageNet" in said[page[3]]
+        assert "published top-1 75.10% on 50,000 pictures, these 100 are only indicative" in said[page[3]]
+    assert (reader.folder / "models/effnet.ckpt").read_bytes() == model
+    assert not [line for line in reader.run("git", "status", "--porcelain").stdout.splitlines() if ".venv" not in line]
 
 
 def test_every_fifth_picture_is_set_aside(tmp_path):

@@ -8,14 +8,13 @@ recipe, the C++ program's sources as the compiler wrote them down.
 import ast
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 import tomlkit
 import yaml
 
-from tests.conftest import ROOT, Project, copy_project
+from tests.conftest import ROOT, copied, copy_project
 
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 CODE = ("effnet/", "stages/", "infer310/", "tools/")
@@ -23,21 +22,24 @@ CODE = ("effnet/", "stages/", "infer310/", "tools/")
 NO_BYTE = {
     "effnet/__init__.py": "the version, for people",
     "effnet/errors.py": "how a program ends",
+    "effnet/parsed.py": "it lets what it reads through as it is, or refuses it",
     "effnet/progress.py": "bars",
     "effnet/download.py": "what it brings is checked against a checksum",
     "effnet/recipe.py": "the schema counts by its values, which are the stages' params",
+    "stages/__init__.py": "how a program ends while it loads",
 }
 PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}  # by the name they are imported by
 # Kept where it was made, neither dependency nor output. Who reads logits depends on the metrics that came with them.
 LOCAL = ("build/", "metrics/clock/", "metrics/logits/", "models/checkpoints")
 METRICS_OF = {
     "mindspore": "metrics/evaluate.json",
-    "onnx": "metrics/onnx_eval.json",
-    "onnx_float16": "metrics/quantized",
-    "onnx_int8": "metrics/quantized",
+    "onnx": "metrics/onnx",
+    "onnx_float16": "metrics/onnx",
+    "onnx_int8": "metrics/onnx",
     "infer310": "metrics/infer310.json",
 }
 SAME_BYTES = {  # (stage, package) whose version decides nothing there
+    **{("source", name): "it reads names and bytes" for name in ("numpy", "scikit-learn", "scipy", "pillow")},
     ("prepare", "numpy"): ".npy version 1.0 is what it is",
     ("prepare", "scipy"): "it only reads the devkit's meta.mat",
     ("prepare", "scikit-learn"): "it only holds the digits",
@@ -104,21 +106,23 @@ def covers(dependency, path):
     return path == dependency or path.startswith(f"{dependency}/")
 
 
-def compiled(project):
-    """Sources below the project that the compiler read for effnet310, by its own account."""
-    text = " ".join(path.read_text() for path in (project.folder / "build/infer310").rglob("*.d"))
-    paths = {Path(word).resolve() for word in re.sub(r"\\\n", " ", text).split() if not word.endswith(":")}
-    return {str(path.relative_to(project.folder)) for path in paths if path.is_relative_to(project.folder.resolve())}
+def compiled(folder):
+    """Sources of the project that the compiler read for what is built in `folder`, by its own account."""
+    text = " ".join(path.read_text() for path in folder.rglob("*.d"))
+    paths = {(folder / word).resolve() for word in re.sub(r"\\\n", " ", text).split() if not word.endswith(":")}
+    return {str(path.relative_to(ROOT)) for path in paths if path.is_relative_to(ROOT)}
 
 
 @pytest.mark.parametrize("stage", GRAPH)
-def test_dependencies_are_what_the_stage_reads(stage, recorded):
+def test_dependencies_are_what_the_stage_reads(stage, recorded, request):
     records, project = recorded
     outputs = outputs_of(stage)
     opened = {path for path in records[stage]["files"] if (project.folder / path).is_file()}
     read = {path for path in opened if not path.startswith(("tests/", ".", *LOCAL))}
     read |= {METRICS_OF[Path(path).stem] for path in opened if path.startswith("metrics/logits/")}
-    read |= closure(stage)[0] | (compiled(project) if stage == "infer310" else set())
+    read |= closure(stage)[0]
+    if stage == "infer310":
+        read |= compiled(request.getfixturevalue("effnet310"))
     read -= {*NO_BYTE, "params.yaml"}
     dependencies = GRAPH[stage]["deps"]
     assert not [path for path in [*dependencies, *outputs] if path.startswith(LOCAL)]
@@ -153,7 +157,7 @@ def test_versions_are_those_of_the_packages_it_imports(stage):
         key.rsplit(".", 1)[1]
         for entry in GRAPH[stage]["params"]
         if isinstance(entry, dict)
-        for key in entry["pyproject.toml"]
+        for key in entry.get("pyproject.toml", [])
     }
     imported = closure(stage)[1] & versions().keys()
     assert declared == {name for name in imported if (stage, name) not in SAME_BYTES}
@@ -165,7 +169,7 @@ def test_each_version_decides_some_stage():
         for stage in GRAPH.values()
         for entry in stage["params"]
         if isinstance(entry, dict)
-        for key in entry["pyproject.toml"]
+        for key in entry.get("pyproject.toml", [])
     }
     assert used == versions().keys()
 
@@ -205,7 +209,7 @@ def test_what_trains_is_what_the_identity_hashes():
         key.rsplit(".", 1)[1]
         for entry in GRAPH["train"]["params"]
         if isinstance(entry, dict)
-        for key in entry["pyproject.toml"]
+        for key in entry.get("pyproject.toml", [])
     }
     assert declared == set(PACKAGES)
 
@@ -213,18 +217,18 @@ def test_what_trains_is_what_the_identity_hashes():
 @pytest.fixture(scope="module")
 def edited(finished, tmp_path_factory):
     """A copy of the finished project, to be edited."""
-    folder = tmp_path_factory.mktemp("edited") / "project"
-    shutil.copytree(finished.folder, folder, symlinks=True)
-    return Project(folder)
+    return copied(finished, tmp_path_factory.mktemp("edited") / "project")
 
 
-ALL_BUT = set(GRAPH).difference
+EVERY = set(GRAPH) - {"source"}  # which runs each time
+ALL_BUT = EVERY.difference
 EVALUATED = {"evaluate", "export", "quantize", "onnx_eval"}
 NETWORK = {"pretrained", "train", "evaluate", "export", "quantize", "build310"}
 EDITS = {  # file, what is replaced by what (None: a line more at the end): the stages that run because of it alone
-    ("effnet/data/augment.py", None): {"train", "evaluate", "quantize", "onnx_eval"},
-    ("effnet/data/presets.py", None): {"train", "evaluate", "quantize", "onnx_eval"},
+    ("effnet/data/augment.py", None): {"train", "evaluate", "quantize", "onnx_eval", "infer310"},
+    ("effnet/data/presets.py", None): {"train", "evaluate", "quantize", "onnx_eval", "infer310"},
     ("effnet/sources/folder.py", None): {"prepare"},
+    ("data/source.json", ('"content": ""', '"content": "another"')): {"prepare"},
     ("effnet/shards/dataset.py", None): {"prepare", "train", "evaluate", "quantize", "onnx_eval", "infer310", "parity"},
     ("effnet/training/optimizers.py", None): {"train"},
     ("effnet/evaluation/evaluator.py", None): {"train", "evaluate"},
@@ -232,6 +236,7 @@ EDITS = {  # file, what is replaced by what (None: a line more at the end): the 
     ("effnet/network/checkpoint.py", None): NETWORK,
     ("effnet/network/operators.c", None): NETWORK,
     ("effnet/native/decode.c", None): ALL_BUT({"prepare", "pretrained", "build310", "parity"}),
+    ("effnet/native/colors.c", None): ALL_BUT({"prepare", "pretrained", "build310", "parity"}),
     ("effnet/native/resize.c", None): ALL_BUT({"prepare", "pretrained", "build310", "parity"}),
     ("effnet/arch/family.py", None): ALL_BUT({"prepare", "build310", "infer310", "parity"}),
     ("effnet/export/onnx_graph.py", None): {"export", "quantize"},
@@ -243,12 +248,13 @@ EDITS = {  # file, what is replaced by what (None: a line more at the end): the 
     ("effnet/runtimes/onnx_runtime.py", None): {"quantize", "onnx_eval", "infer310"},
     ("effnet/comparison/paired.py", None): {"parity"},
     ("effnet/weights/table.yaml", None): {"pretrained"},
-    ("effnet/files.py", None): set(GRAPH),
+    ("effnet/files.py", None): EVERY,
     ("infer310/main.cc", None): {"infer310"},
     ("stages/evaluate.py", None): {"evaluate"},
     ("effnet/errors.py", None): set(),
     ("effnet/recipe.py", None): set(),
     ("effnet/cli/predict.py", None): set(),
+    ("effnet/loose/pictures.py", None): set(),
     ("tools/doctor.py", None): set(),
     ("tools/report.py", None): set(),
     ("docs/design.md", None): set(),

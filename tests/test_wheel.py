@@ -25,7 +25,8 @@ from tests.pictures import jpeg
 
 PROJECT = tomlkit.parse((ROOT / "pyproject.toml").read_text()).unwrap()["project"]
 NO_MINDSPORE = "mindspore is not installed in this environment; `make setup` installs it"
-NEED_MINDSPORE = ("effnet.evaluation", "effnet.mindir", "effnet.network", "effnet.runs.run", "effnet.training")
+NEED_MINDSPORE = ("effnet.evaluation", "effnet.mindir", "effnet.network", "effnet.trained", "effnet.training")
+NEED_MINDSPORE += ("effnet.runs.agreement", "effnet.runs.run", "effnet.runs.stopping")
 
 TRAIN = """
 import sys
@@ -129,7 +130,7 @@ def installed(wheel, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def without_mindspore(wheel, tmp_path_factory):
-    return Environment(tmp_path_factory.mktemp("without"), wheel, without=("mindspore",))
+    return Environment(tmp_path_factory.mktemp("without"), wheel, without=("mindspore", "openvino"))
 
 
 def test_it_holds_the_package_and_the_cpp_project(wheel):
@@ -146,7 +147,7 @@ def test_one_version(wheel):
 
 
 def test_dependencies_are_what_is_imported():
-    """dvc_data comes with dvc, which says which one it takes."""
+    """dvc_data comes with dvc, which says which one it takes; two stand in requirements-publish.txt."""
     imported, known = set(), importlib.metadata.packages_distributions()
     for name in tracked("effnet/*.py", "stages/*.py", "tools/*.py"):
         for node in ast.walk(ast.parse((ROOT / name).read_text())):
@@ -155,8 +156,10 @@ def test_dependencies_are_what_is_imported():
             elif isinstance(node, ast.ImportFrom):
                 imported.add(node.module.split(".")[0])
     foreign = imported - sys.stdlib_module_names - {"effnet", "stages", "tests", "tools", "dvc_data"}
+    foreign -= {"mlcroissant", "model_signing"}
     packages = {known[module][0].lower().removesuffix("-gpu") for module in foreign}
-    assert packages == {re.match(r"[\w-]+", line)[0] for line in PROJECT["dependencies"]}
+    wanted = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["openvino"]
+    assert packages == {re.match(r"[\w-]+", line)[0] for line in wanted}
 
 
 def test_info(installed, tmp_path):
@@ -205,11 +208,30 @@ def test_without_mindspore_a_checkpoint_is_refused_in_a_sentence(without_mindspo
     assert done.returncode == 2 and done.stderr == f"error: {NO_MINDSPORE}\n"
 
 
+def test_without_openvino_it_is_refused_in_a_sentence(without_mindspore, finished, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    command = ["effnet", "predict", "--runtime", "openvino", "--model", finished.folder / "models/effnet.onnx", "a.jpg"]
+    done = without_mindspore.run(tmp_path, *command, check=False)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: OpenVINO is not installed in this environment")
+    assert "pip install effnet[openvino]" in done.stderr
+
+
+def test_without_openvino_the_rest_is_tuned(without_mindspore, finished, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    model = finished.folder / "models/effnet.onnx"
+    done = without_mindspore.run(tmp_path, "effnet", "tune", model, "--data", "a.jpg", "--seconds", "0.1")
+    assert "openvino: not measured (OpenVINO is not installed" in done.stderr
+    assert done.stdout.splitlines()[-1].startswith("fastest: onnx")
+    done = without_mindspore.run(tmp_path, "effnet", "predict", "--fast", "--model", model, "a.jpg")
+    assert done.stderr.endswith(", as tuned\n") and done.stdout.startswith("a.jpg: ")
+
+
 def test_without_mindspore_the_onnx_file_is_evaluated(without_mindspore, finished, tmp_path):
     """By the stage, in a project that holds no package of its own."""
     project = tmp_path / "project"
     shutil.copytree(finished.folder, project, ignore=shutil.ignore_patterns("effnet", ".git", ".dvc", "metrics"))
     without_mindspore.run(project, "python", "-m", "stages.onnx_eval")
-    for name in ("onnx_eval", "quantized/float16", "quantized/int8"):
+    for name in ("onnx/float32", "onnx/float16", "onnx/int8"):
         there, here = (json.loads((root / f"metrics/{name}.json").read_text()) for root in (finished.folder, project))
         assert here == there

@@ -25,6 +25,7 @@ class Case:
     rms_decay: float = 0.9
     momentum: float = 0.9
     weight_decay: float = 1e-2  # large, so that decaying a wrong parameter shows
+    decay_biases: bool = True
     clip_norm: float = 0.0
     accumulate: int = 1
     ema_decay: float = 0.0
@@ -39,6 +40,7 @@ CASES = {
     "adamw": Case(
         "adamw", opt_eps=1e-3, rms_decay=0.999
     ),  # with 1e-8 a gradient that is only rounding moves a weight by a whole rate
+    "weights_only": Case("sgd", weight_decay=10.0, decay_biases=False, rate=5e-3),  # large: biases are small
     "ema": Case(ema_decay=0.9999),
     "clip": Case("sgd", clip_norm=0.5, rate=5e-3),
     "accumulate": Case(accumulate=2, train_bn=False, rate=2e-4),
@@ -98,9 +100,9 @@ def train(case, plan, weights, trainable, bn_momentum, smoothing, padding="same"
         return F.linear(x, w["classifier.weight"], w["classifier.bias"])
 
     parameters = [w[name] for name in trainable]
-    kernels = [w[name] for name in trainable if not name.endswith((".gamma", ".beta"))]
-    scales = [w[name] for name in trainable if name.endswith((".gamma", ".beta"))]
-    groups = [{"params": kernels, "weight_decay": case.weight_decay}, {"params": scales, "weight_decay": 0.0}]
+    spared = (".gamma", ".beta") if case.decay_biases else (".gamma", ".beta", ".bias")
+    decayed, rest = ([w[name] for name in trainable if name.endswith(spared) == which] for which in (False, True))
+    groups = [{"params": decayed, "weight_decay": case.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     if case.opt == "sgd":
         optimizer = torch.optim.SGD(groups, lr=1.0, momentum=case.momentum, nesterov=True)
     elif case.opt == "adamw":
@@ -130,7 +132,7 @@ def train(case, plan, weights, trainable, bn_momentum, smoothing, padding="same"
         else:
             with torch.no_grad():
                 for name, p, s, m in zip(trainable, parameters, square, moment, strict=True):
-                    g = p.grad if name.endswith((".gamma", ".beta")) else p.grad + case.weight_decay * p
+                    g = p.grad if name.endswith(spared) else p.grad + case.weight_decay * p
                     s.mul_(case.rms_decay).add_((1 - case.rms_decay) * g * g)
                     m.mul_(case.momentum).add_(rate * g / torch.sqrt(s + case.opt_eps))
                     p.sub_(m)

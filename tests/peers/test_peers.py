@@ -34,13 +34,14 @@ TORCH = [
 @pytest.mark.parametrize("library, variant, size", TORCH, ids=["-".join(map(str, case[:2])) for case in TORCH])
 def test_logits_with_weights_carried_over(library, variant, size, training):
     pytest.importorskip("torch")
-    # evaluation keeps the library's own epsilon, which the converter takes up
+    # evaluation keeps the library's own epsilon
     eps = EPS if training else bn_eps(library, variant)
     net, forward = torch_net(library, variant, size, eps)
-    converted = convert(tensors_of(net), variant, 1000, eps)
+    converted = convert(tensors_of(net), variant, 1000)
     padding = "symmetric" if library in ("torchvision", "timm") else "same"
     assert_same(
-        our_logits(variant, Layers(padding), converted, pictures(size), training), forward(pictures(size), training)
+        our_logits(variant, Layers(padding, eps), converted, pictures(size), training),
+        forward(pictures(size), training),
     )
 
 

@@ -1,19 +1,17 @@
 """What `dvc repro` does with a run that is there already: take it up, give it way, set it aside, or ask."""
 
 import json
-import shutil
 
 import pytest
 
 from effnet.network import checkpoint
-from tests.conftest import Project
+from tests.conftest import copied
 
 
 @pytest.fixture
 def ran(finished, tmp_path):
     """A copy of the finished project of the test's own."""
-    shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
-    return Project(tmp_path / "project")
+    return copied(finished, tmp_path / "project")
 
 
 def edit(project, name, old, new):

@@ -1,6 +1,5 @@
 """A run that dies and one that never did end with the same bytes; one that must not be resumed is not."""
 
-import contextlib
 import json
 import os
 import random
@@ -10,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.conftest import copy_project
+from tests.processes import workers_in
 
 TRAIN = ["-m", "stages.train"]
 
@@ -54,17 +53,6 @@ def prepared(finished, folder, **values):
     shutil.copytree(finished.folder / "data/prepared", project.folder / "data/prepared")
     project.set(**values)
     return project
-
-
-def workers_in(folder):
-    """Process numbers of the workers that msrun started in `folder`."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (process / "cwd").readlink() == folder and b"MS_ROLE=MS_WORKER" in (process / "environ").read_bytes():
-                if b"stages.train" in (process / "cmdline").read_bytes():
-                    found.append(int(process.name))
-    return sorted(found)[:2]  # what they start themselves comes later
 
 
 def wait_for_checkpoints(project, process, count, seconds=120):

@@ -1,0 +1,34 @@
+"""bench/accuracy.py's side in PyTorch: the settings are the recipe's, and it trains."""
+
+import pytest
+
+from bench import accuracy
+from effnet.recipe import Recipe
+from effnet.training.schedule import learning_rate
+from tests.peers.nets import _torchvision
+
+pytestmark = pytest.mark.peers
+
+
+@pytest.mark.parametrize("name", accuracy.RECIPES)
+def test_schedule_and_decay_are_the_recipe_s(name):
+    _torchvision()
+    params = Recipe.model_validate(accuracy.settings(name, "nowhere", 1))
+    net, per_epoch = accuracy.network(params), 7
+    rule, schedule = accuracy.optimizer(net, params, per_epoch)
+    for step in range(params.train.epoch_size * per_epoch):
+        schedule.step_update(step)
+        assert rule.param_groups[0]["lr"] == pytest.approx(learning_rate(step, per_epoch, params.train), rel=1e-9), step
+    decayed = {id(p) for p in rule.param_groups[0]["params"]}
+    for key, parameter in net.named_parameters():
+        assert (id(parameter) in decayed) == (".bn" not in key and not key.startswith("bn")), key
+
+
+def test_it_trains(tmp_path, monkeypatch):
+    monkeypatch.setattr(accuracy, "PICTURES", 13)
+    monkeypatch.setattr(accuracy, "CHECKED", 4)
+    tree = accuracy.settings("modern", accuracy.subset(accuracy.FASHION, tmp_path), 1)
+    tree["train"] |= {"epoch_size": 1, "warmup_epochs": 0.0}
+    tree["data"]["shards"] = 1
+    found = accuracy.torch(tree)
+    assert len(found["epochs"]) == 1 and 0 <= found["top1"] <= 1 and 1 < found["epochs"][0]["loss"] < 5
