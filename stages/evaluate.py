@@ -2,12 +2,12 @@
 
 import time
 
-from effnet import errors, recipe
+from effnet import errors, recipe, trained
 from effnet.devices.messages import explained
 from effnet.evaluation.evaluator import Evaluator
 from effnet.files import write_json
-from effnet.network import checkpoint, device
-from effnet.results import clock, logits, metrics, mistakes, provenance
+from effnet.network import device
+from effnet.results import classes, clock, logits, metrics, mistakes, provenance
 from effnet.shards.dataset import Dataset
 
 MODEL = "models/effnet.ckpt"
@@ -17,8 +17,9 @@ def main():
     params = recipe.load()
     target = params.train.device_target
     device.start(target, params.train.threads)
-    weights, meta = checkpoint.load_model(MODEL, params.model.variant, params.model.class_num)
+    weights, meta = trained.load(MODEL, params.model.variant, params.model.class_num)
     dataset = Dataset("data/prepared", "val")
+    classes.require_same(meta, dataset, MODEL, "data/prepared")
     began = time.perf_counter()
     with explained():
         answers = Evaluator(meta, params.evaluate, params.data.workers)(weights, dataset)
@@ -27,7 +28,8 @@ def main():
     logits.keep("mindspore", answers, meta, dataset)
     metrics.write_tables("metrics/evaluate", results, dataset)
     mistakes.write_sheet("metrics/evaluate/mistakes.png", results, dataset)
-    write_json("metrics/evaluate.json", metrics.summarize(results))
+    smoothed = metrics.smoothed_loss(answers, dataset.labels, params.train.label_smooth_factor)
+    write_json("metrics/evaluate.json", metrics.summarize(results) | {"smoothed_loss": smoothed})
     provenance.write("metrics/provenance/evaluate.json", meta, dataset, {"target": target, "number": 1}, MODEL)
     clock.write("metrics/clock/evaluate.json", seconds, len(dataset))
 

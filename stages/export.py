@@ -2,18 +2,18 @@
 models/effnet.json.
 """
 
-from effnet import errors, recipe
+from effnet import errors, recipe, trained
 from effnet.export import onnx_graph
 from effnet.files import write_json
 from effnet.mindir.write import write
-from effnet.network import checkpoint, device
+from effnet.network import device
 
 
 def main():
     params = recipe.load()
     export, evaluate = params.export, params.evaluate
     height, width = export.height or evaluate.crop, export.width or evaluate.crop
-    weights, meta = checkpoint.load_model("models/effnet.ckpt", params.model.variant, params.model.class_num)
+    weights, meta = trained.load("models/effnet.ckpt", params.model.variant, params.model.class_num)
     meta |= evaluate.preprocessing()
     onnx_graph.write("models/effnet.onnx", weights, meta, height, width, export.opset, export.normalize)
     device.start(params.train.device_target)

@@ -1,12 +1,12 @@
 """Every validation picture through the C++ program -> metrics/infer310.json. On an Ascend: --device ascend310."""
 
 import argparse
-import json
 from pathlib import Path
 
-from effnet import errors, recipe
+from effnet import errors, parsed, recipe
+from effnet.errors import InputError
 from effnet.files import write_json
-from effnet.results import clock, logits, metrics, provenance
+from effnet.results import classes, clock, logits, metrics, provenance
 from effnet.runtimes import infer310
 from effnet.shards.dataset import Dataset
 
@@ -19,10 +19,13 @@ def main():
     device = parser.parse_args().device
     params, dataset = recipe.load(), Dataset("data/prepared", "val")
     meta = "models/effnet.json"
-    program = infer310.build("build/infer310", infer310.mindspore_lite()) / "effnet310"
+    says = parsed.json_file(Path(meta), parsed.Meta)
+    if not says:
+        raise InputError(f"{meta}: not here; `dvc repro export` makes it, `dvc pull` brings it")
+    classes.require_same(says, dataset, MODEL, "data/prepared")
+    program = infer310.program("build/infer310", infer310.mindspore_lite())
     batch, threads = params.onnx.batch_size, params.onnx.threads
     answers, report = infer310.logits_of(program, MODEL, meta, dataset, device, batch, threads)
-    says = json.loads(Path(meta).read_text())
     logits.keep("infer310", answers, says, dataset)
     write_json("metrics/infer310.json", metrics.summarize(metrics.results(answers, dataset.labels)))
     where = {"target": f"MindSpore Lite {report['device']}", "number": 1}

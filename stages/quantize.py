@@ -24,10 +24,10 @@ def main():
         pictures = int8.calibration_pictures(Dataset("data/prepared", "train"), evaluate, export.calibration_images)
         int8.to_int8(FOLDER / "effnet.int8.onnx", "models/effnet.onnx", pictures, params.onnx.threads)
     if "float16" in export.quantize:
+        from effnet import trained  # needs MindSpore
         from effnet.export import onnx_graph
-        from effnet.network import checkpoint  # needs MindSpore
 
-        weights, meta = checkpoint.load_model("models/effnet.ckpt")
+        weights, meta = trained.load("models/effnet.ckpt")
         height, width = export.height or evaluate.crop, export.width or evaluate.crop
         meta |= evaluate.preprocessing()
         path = FOLDER / "effnet.float16.onnx"

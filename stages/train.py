@@ -5,8 +5,9 @@ under other code that is there already: CONTINUE=1 goes on with it, ANEW=1 train
 """
 
 import contextlib
+import functools
 import os
-import signal
+import socket
 
 from effnet import errors, recipe
 from effnet.devices import launch, machine
@@ -14,10 +15,10 @@ from effnet.devices.messages import explained
 from effnet.evaluation.evaluator import Evaluator
 from effnet.files import sha256
 from effnet.network import checkpoint, device
-from effnet.network.ranks import join
+from effnet.network.ranks import gather, join
 from effnet.results import clock, metrics, provenance
 from effnet.results.curves import curves, write_summary
-from effnet.runs import identity
+from effnet.runs import agreement, identity, stopping
 from effnet.runs.run import Run, alone
 from effnet.shards.dataset import Dataset
 from effnet.training import start
@@ -26,7 +27,6 @@ from effnet.training.loop import train
 START = "models/start/start.ckpt"  # stage `pretrained` puts it there
 CHECKPOINTS = "models/checkpoints"  # no output of the stage: its bytes are this machine's
 MODEL = "models/effnet.ckpt"
-EXIT_STOPPED = 75  # EX_TEMPFAIL of sysexits.h
 
 
 def main():
@@ -34,38 +34,60 @@ def main():
     settings = params.train
     if settings.device_num > 1 and not launch.inside():
         machine.check(settings.device_target, settings.device_num)
-        return launch.run(launch.command("stages.train", settings.device_num))
+        return launch.run(launch.command("stages.train", settings.device_num, settings.device_target))
 
-    stopped = []
-    signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+    launch.follow_launcher()
+    told = stopping.listen()
     device.start(settings.device_target, settings.threads)
     ranks = join(settings.device_num)
-    say = print if ranks.rank == 0 else lambda text: None
+    every = 1 if settings.device_target == "CPU" else stopping.EVERY
+    stop = stopping.Stop(told, ranks, every, lambda steps: launch.sign_of_life(ranks.rank, steps))
+    params, say = on_this_machine(params, ranks)
     train_set, val_set = Dataset("data/prepared", "train"), Dataset("data/prepared", "val")
-    initial, origin, source = starting_weights(params, say)
+    params = recipe.fitted(params, len(train_set.class_ids), len(train_set))
+    settings = params.train
+    say(
+        f"{len(train_set)} training pictures of {params.model.class_num} classes: {settings.epoch_size} epochs, "
+        f"batches of {params.data.batch_size}, learning rate at most {settings.lr_max:g}"
+    )
+    initial, origin, source = starting_weights(params, train_set.class_ids, say)
     meta = identity.of_model(params, train_set, source)
     this = identity.of_run(params, train_set, origin)
     run = Run(CHECKPOINTS, this, settings.keep_checkpoint_max, ranks, wish(), say, MODEL)
     evaluator = Evaluator(meta, params.validation, params.data.workers, ranks)
 
-    def validate(weights):
-        return metrics.summarize(metrics.results(evaluator(weights, val_set, show=False), val_set.labels))
+    def validate(weights, dataset=val_set):
+        agreement.check_weights(weights, ranks)
+        logits = evaluator(weights, dataset, show=False, stop=stop)
+        return None if logits is None else metrics.summarize(metrics.results(logits, dataset.labels))
 
     with explained(params, machine.memory(settings.device_target)), records(ranks) as log:
-        done = train(params, train_set, run, validate, initial, log, lambda: bool(stopped))
+        agreement.check(this, CHECKPOINTS, MODEL, wish(), ranks)
+        done = train(params, train_set, run, validate, initial, log, stop)
     if done is None:
-        print("stopped by SIGTERM; the state is saved, run again to go on")
-        return EXIT_STOPPED
+        print(launch.STOPPED, flush=True)
+        # msrun would kill those that are not quite through; the launcher has read the line
+        return 0 if launch.follows() else launch.EXIT_STOPPED
     if ranks.rank == 0:
         write_results(*done, run, meta, train_set, settings)
     return 0
 
 
-def starting_weights(params, say):
+def on_this_machine(params, ranks):
+    """The recipe with this rank's number of decoding threads, and what says something once a machine."""
+    hosts = gather(socket.gethostname(), ranks)
+    here = hosts[ranks.rank]
+    threads = params.data.workers or machine.cores_for(hosts.count(here))
+    params = params.model_copy(update={"data": params.data.model_copy(update={"workers": threads})})
+    say = functools.partial(print, flush=True)  # a log must not end with what was said first
+    return params, say if hosts.index(here) == ranks.rank else lambda text: None
+
+
+def starting_weights(params, class_ids, say):
     """(weights or None, digest of their file, where they come from in words)."""
     if not params.model.pretrained:
         return None, "", "trained here"
-    weights, meta = start.load(params, START, say)
+    weights, meta = start.load(params, START, class_ids, say)
     return weights, sha256(START), f"fine-tuned from {meta['source']} ({meta.get('licence', 'own weights')})"
 
 

@@ -1,0 +1,5 @@
+"""The pipeline's stages: a script each, run as `python -m stages.NAME`."""
+
+from effnet import errors
+
+errors.starting()
