@@ -6,7 +6,8 @@ GIVEN := A ARGS B DATA DEVICE DIR ENDPOINT FILE FILES KEY MODEL ONLY RECIPE RUNT
 export $(GIVEN)
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
 # a file of tests is one process's, since the tests in it share what they set up
-PYTEST := python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# one process more than cores: they wait for files and for each other
+PYTEST := python -m pytest -n $(shell echo $$(($$(nproc) + 1))) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # with ANEW=1: train from the beginning though nothing changed, which `dvc repro` would not
 ANEW_FIRST = $(if $(ANEW),dvc repro prepare pretrained && dvc repro --single-item --force train)
 C_FILES := git ls-files -z '*.c' '*.h' '*.cc' | xargs -0
@@ -128,17 +129,18 @@ croissant: .venv/publishing  ## describe the prepared pictures in Croissant, for
 
 ## develop
 
-test: setup  ## all tests that need nothing but this repository; ARGS=tests/data: what pytest is told
-	@$(PYTEST) -m "not peers" $$ARGS
+test: setup  ## the tests that need nothing but this repository; ARGS=tests/data: what pytest is told
+	@$(PYTEST) -m "not peers and not soak" $$ARGS
 
 test-peers: setup  ## live comparisons with torch (which is gigabytes where only its CUDA build is to be had)
 	@python -m pip install -q -r requirements-peers.txt -r requirements-publish.txt
 	@$(PYTEST) -m peers $$ARGS
 
-soak: setup  ## ten kills and stops of a training with four processes, compared with one that nothing befell; then 3,000 damages of each kind of file, and all ways to stop a job; an hour
+soak: setup  ## ten kills and stops of a training with four processes, compared with one that nothing befell; then the tests that `make test` has no time for, and 3,000 damages of each kind of file; hours
 	@rm -rf build/soak
 	@python -m tests.soak build/soak --processes 4 --recipe smoke --epochs 30 --seconds 5
-	@SOAK=1 FUZZ=3000 $(PYTEST) tests/test_fuzz.py tests/pipeline/test_ranks.py
+	@$(PYTEST) -m soak
+	@FUZZ=3000 $(PYTEST) tests/test_fuzz.py
 
 lint: setup  ## layout and the usual slips, in Python, C and C++
 	@ruff check

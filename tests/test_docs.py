@@ -205,6 +205,7 @@ def test_quick_commands_run(reader):
     assert not [command for command in SECONDS if reader.ran(said[command])]  # nothing was out of date
 
 
+@pytest.mark.soak  # tests/pipeline/test_identity.py has it without make
 def test_a_training_from_the_beginning(reader):
     model = reader.folder / "models/effnet.ckpt"
     before = model.read_bytes()

@@ -23,7 +23,7 @@ def run(tmp_path, mode):
     assert done.returncode == 0, [path.read_text()[-2000:] for path in (tmp_path / "logs").glob("worker_*.log")]
 
 
-@pytest.mark.parametrize("mode", ["frozen", "sync"])
+@pytest.mark.parametrize("mode", [pytest.param("frozen", marks=pytest.mark.soak), "sync"])
 def test_two_processes_equal_one(tmp_path, mode):
     run(tmp_path, mode)
     alone = two_ranks.train(ALONE, mode)

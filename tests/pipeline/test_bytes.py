@@ -45,7 +45,11 @@ MADE = ["models/effnet.ckpt", "models/effnet.onnx", "models/effnet.mindir", "mod
 MADE += ["metrics/evaluate/per_image.csv", "metrics/onnx/int8.json", "metrics/provenance/train.json", "dvc.lock"]
 
 
-@pytest.mark.parametrize("number", sorted({2, 3, 8} - {os.cpu_count()}))  # what was committed ran on this machine
+# what was committed ran on this machine; of the others one in `make test`
+NUMBERS = sorted({2, 3, 8} - {os.cpu_count()})
+
+
+@pytest.mark.parametrize("number", [*(pytest.param(n, marks=pytest.mark.soak) for n in NUMBERS[:-1]), NUMBERS[-1]])
 def test_a_clone_on_another_machine_makes_every_byte_again(committed, machine, number, tmp_path):
     """All of it, by `make reproduce` from the raw data: no lock that says what it was, no cache."""
     env = machine(number) | {"PYTHONHASHSEED": str(number), "OMP_NUM_THREADS": str(number)}

@@ -73,12 +73,11 @@ def test_kill_9_and_again_equals_never_stopped(finished, tmp_path):
     whole = prepared(finished, tmp_path / "whole", **AVERAGED)
     broken = prepared(finished, tmp_path / "broken", **AVERAGED)
     train(whole)
-    for kills in (2, 6):
-        process = start(broken)
-        wait_for_checkpoints(broken, process, kills)
-        time.sleep(random.random() / 4)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    process = start(broken)
+    wait_for_checkpoints(broken, process, 6)
+    time.sleep(random.random() / 4)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     out = train(broken).stdout
     assert "resumed at epoch" in out
     for name in ("models/effnet.ckpt", "models/checkpoints/best.ckpt"):
@@ -95,7 +94,7 @@ def test_sigterm_saves_and_a_damaged_newest_falls_back(finished, tmp_path):
     assert f"{newest.name}: damaged" in out and "trying the one before" in out and "resumed at epoch" in out
 
 
-@pytest.mark.parametrize("change", [{"train__lr_max": 0.002}, {"train__epoch_size": 1, "train__warmup_epochs": 0.0}])
+@pytest.mark.parametrize("change", [pytest.param({"train__lr_max": 0.002}, marks=pytest.mark.soak), SHORT])
 def test_a_finished_run_gives_way_to_another_recipe(finished, tmp_path, change):
     """Fewer epochs than were trained are another recipe like any other."""
     project = prepared(finished, tmp_path / "project", **change)
@@ -110,6 +109,7 @@ def test_a_finished_run_gives_way_to_another_recipe(finished, tmp_path, change):
         assert kept(project) != before and json.loads((project.folder / "metrics/train.json").read_text())["epoch"] == 1
 
 
+@pytest.mark.soak  # tests/runs/test_run.py has the parts of it
 def test_an_unfinished_run_is_set_aside_and_comes_back_with_its_recipe(finished, tmp_path):
     project = prepared(finished, tmp_path / "project")
     stop(project, checkpoints=1)
@@ -142,15 +142,8 @@ def test_one_training_at_a_time(finished, tmp_path):
         process.wait()
 
 
-def test_two_processes_train_alike_and_a_dead_one_ends_the_job(finished, tmp_path):
-    project = prepared(finished, tmp_path / "project", train__device_num=2, **SHORT)
-    train(project)
-    assert (project.folder / "models/effnet.ckpt").exists()
-    process = start(project)  # finished: nothing left to do
-    assert process.wait(120) == 0
-
-    shutil.rmtree(project.folder / "models")
-    project.set(train__save_checkpoint_steps=1, train__epoch_size=20)
+def test_a_process_that_dies_ends_the_job(finished, tmp_path):
+    project = prepared(finished, tmp_path / "project", train__device_num=2, train__save_checkpoint_steps=1)
     process = start(project)
     wait_for_checkpoints(project, process, 1)
     began = time.time()

@@ -200,7 +200,9 @@ def test_what_is_held_out_is_of_the_training_set_and_not_learnt(tmp_path, digits
     assert held.whole is digits and len(held) == 143
 
 
-@pytest.mark.parametrize("asked", [2, 8, 30, 50])  # in the frozen epoch twice, in each of the others
+@pytest.mark.parametrize(  # in the frozen epoch twice, in each of the others
+    "asked", [pytest.param(2, marks=pytest.mark.soak), 8, 30, pytest.param(50, marks=pytest.mark.soak)]
+)
 def test_a_run_stopped_anywhere_ends_with_the_same_bytes(tmp_path, digits, asked):
     weights, place = Trained(tmp_path / "whole", digits).done
     first = Trained(tmp_path / "parts", digits, asked=asked)

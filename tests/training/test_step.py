@@ -103,7 +103,7 @@ def test_drop_connect_acts():
     assert not np.allclose(all_kept, none_kept)
 
 
-@pytest.mark.parametrize("level", ["O2", "O3"])
+@pytest.mark.parametrize("level", [pytest.param("O2", marks=pytest.mark.soak), "O3"])
 def test_mixed_precision_is_near_float32_and_is_not_it(level):
     case = reference.CASES["rmsprop"]
     plain, (mixed, weights) = run(case)[0], run(case, scale=1024.0, amp_level=level)
