@@ -5,8 +5,7 @@ RECIPE ?= digits
 GIVEN := A ARGS B DATA DEVICE DIR ENDPOINT FILE FILES KEY MODEL ONLY RECIPE RUNTIMES URL
 export $(GIVEN)
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
-# a file of tests is one process's, since the tests in it share what they set up
-# one process more than cores: they wait for files and for each other
+# a file of tests is one process's, since the tests in it share what they set up; a process more than cores, since they wait
 PYTEST := python -m pytest -n $(shell echo $$(($$(nproc) + 1))) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # with ANEW=1: train from the beginning though nothing changed, which `dvc repro` would not
 ANEW_FIRST = $(if $(ANEW),dvc repro prepare pretrained && dvc repro --single-item --force train)

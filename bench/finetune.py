@@ -189,21 +189,23 @@ def summary(runs):
         "interval": interval({"top1": mean["torch"], "images": first["val"]}),
         "each": [run["effnet"]["top1"] for run in both],
         "ratio": statistics.median(run["torch"]["seconds"] / run["effnet"]["seconds"] for run in both),
+        "seconds": statistics.median(run["effnet"]["seconds"] for run in both),
         "peak": max(run["effnet"]["peak_gib"] for run in both),
     }  # fmt: skip
 
 
 def table(kept):
     heads = ["pictures", "classes", "to learn from", "top-1 of", "frozen", "PyTorch, its 95% interval", "effnet"]
-    heads += ["by seed", "seconds, PyTorch / effnet", "GiB"]
+    heads += ["by seed", "seconds", "PyTorch's / these", "GiB"]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    for name, runs in measured(kept).items():
-        s = summary(runs)
+    found = {name: summary(runs) for name, runs in measured(kept).items()}
+    for name, s in sorted(found.items(), key=lambda item: item[1]["effnet"] - item[1]["torch"]):  # what is lost first
         low, high = s["interval"]
         cells = [
             name, s["classes"], s["train"], s["val"], f"{s['frozen']:.1%}",
             f"{s['torch']:.1%} ({low:.1%} - {high:.1%})", f"{s['effnet']:.1%}",
-            ", ".join(f"{top1:.1%}" for top1 in s["each"]), f"{s['ratio']:.2f}", f"{s['peak']:.2f}",
+            ", ".join(f"{top1:.1%}" for top1 in s["each"]),
+            f"{s['seconds']:.0f}", f"{s['ratio']:.2f}", f"{s['peak']:.2f}",
         ]  # fmt: skip
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)

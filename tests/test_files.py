@@ -2,14 +2,18 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
 from effnet.files import aside, whole, write_json
+from effnet.runtimes import infer310
 from tests.conftest import ROOT, Project
+from tests.pictures import jpeg
 
 KILLED = "import os; from effnet.files import whole\nwith whole('a.json') as file: os.kill(os.getpid(), 9)"
 
@@ -51,3 +55,22 @@ def test_a_full_disk_names_the_file_in_the_stages(finished, tmp_path):
         done = project.run("bash", "-c", f"ulimit -f {limit}; exec python -m stages.{stage}", check=False)
         assert done.returncode == 2 and says in done.stderr, done.stderr
         assert done.stderr.splitlines()[-1].startswith("error: ") and "Traceback" not in done.stderr
+
+
+def test_a_full_disk_where_the_c_program_s_pictures_are_written(tmp_path, monkeypatch):
+    class One:
+        def __len__(self):
+            return 1
+
+        def read(self, _):
+            return jpeg(1, (400, 300))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as raised:
+            infer310.logits_of("effnet310", "effnet.mindir", "effnet.json", One())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert raised.value.filename.endswith("/pictures") and not list(tmp_path.iterdir())
