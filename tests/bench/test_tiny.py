@@ -26,7 +26,7 @@ def tiny(name, folder):
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["bench"] == name and found["load"]["during"]["others"] and all(found["versions"].values())
     for row in found["rows"]:
-        assert row["ratio"] == pytest.approx(row["ours"] / row["theirs"], rel=0.01), row
+        assert row["ratio"] == pytest.approx(row["ours"] / row["theirs"], rel=0.01, abs=5e-4), row  # of three decimals
         assert row["ratio"] > 0 or name == "prepare", row  # what one more picture takes is noise where there are few
     assert found["ratio"] == min(row["ratio"] for row in found["rows"])
     return found["rows"]
