@@ -11,9 +11,10 @@ A folder holds train/CLASS and val/CLASS; bench/pictures.py makes some. Three an
             3e-4 (head 1e-3) under OneCycleLR, label smoothing 0.1, batch 32, crops of 0.35-1 and flips, six epochs
   effnet    stages prepare, pretrained, train, evaluate of this project, seed and folder edited
 
-Each is a process of its own; seconds are its processor's, which other load on the machine changes less than a clock's.
-What is measured is kept in bench/accuracy.json and not measured again, and the table of docs/accuracy.md written anew
-after each. Needs torch and efficientnet_lite_pytorch (`make test-peers`).
+Each is a process of its own; seconds are its processor's. Of a side that was not alone on the machine they are to be
+taken out of what is kept; a set without any has dashes for them. What is measured is kept in bench/accuracy.json and
+not measured again, and the table of docs/accuracy.md written anew after each. Needs torch and efficientnet_lite_pytorch
+(`make test-peers`).
 """
 
 import argparse
@@ -178,8 +179,11 @@ def measured(kept):
 
 
 def summary(runs):
-    """Of a set's runs by seed: means, the interval of PyTorch's mean, the median ratio of seconds."""
+    """Of a set's runs by seed: means, the interval of PyTorch's mean, the median ratio of the seconds of those runs of
+    which both sides have any (None where none has).
+    """
     both = list(runs.values())
+    seconds = [[run[side]["seconds"] for side in SIDES] for run in both if all("seconds" in run[s] for s in SIDES)]
     first = both[0]["torch"]
     mean = {side: statistics.mean(run[side]["top1"] for run in both) for side in SIDES}
     return {
@@ -188,8 +192,8 @@ def summary(runs):
         "torch": mean["torch"], "effnet": mean["effnet"],
         "interval": interval({"top1": mean["torch"], "images": first["val"]}),
         "each": [run["effnet"]["top1"] for run in both],
-        "ratio": statistics.median(run["torch"]["seconds"] / run["effnet"]["seconds"] for run in both),
-        "seconds": statistics.median(run["effnet"]["seconds"] for run in both),
+        "ratio": statistics.median(theirs / mine for mine, theirs in seconds) if seconds else None,
+        "seconds": statistics.median(mine for mine, _ in seconds) if seconds else None,
         "peak": max(run["effnet"]["peak_gib"] for run in both),
     }  # fmt: skip
 
@@ -205,7 +209,7 @@ def table(kept):
             name, s["classes"], s["train"], s["val"], f"{s['frozen']:.1%}",
             f"{s['torch']:.1%} ({low:.1%} - {high:.1%})", f"{s['effnet']:.1%}",
             ", ".join(f"{top1:.1%}" for top1 in s["each"]),
-            f"{s['seconds']:.0f}", f"{s['ratio']:.2f}", f"{s['peak']:.2f}",
+            *((f"{s['seconds']:.0f}", f"{s['ratio']:.2f}") if s["ratio"] else "--"), f"{s['peak']:.2f}",
         ]  # fmt: skip
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
@@ -237,7 +241,7 @@ def main():
     packages = ("mindspore", "torch", "scikit-learn")
     result = {
         "bench": "finetune",
-        "ratio": statistics.median(s["ratio"] for s in found.values()),
+        "ratio": statistics.median(s["ratio"] for s in found.values() if s["ratio"]),
         "peer": "PyTorch, AdamW, batch statistics frozen",
         "goal": 1.0,
         "measured": found,
