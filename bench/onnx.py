@@ -26,7 +26,7 @@ from effnet.export import onnx_graph
 from effnet.recipe import Evaluate
 
 SIZE, CLASSES, BATCHES = 260, 1000, (1, 8)
-SETTINGS = Evaluate(resize=280, crop=SIZE, interpolation="bilinear", batch_size=8)
+SETTINGS = Evaluate(resize=280, crop=SIZE, interpolation="bilinear", batch_size=8, amp_level="O0")
 CALIBRATION = 32
 
 

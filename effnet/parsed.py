@@ -68,7 +68,8 @@ class Training(Parsed):
 
 class Device(Parsed):
     target: str
-    number: Count
+    number: Annotated[int, Field(ge=0)]
+    precision: Literal["float32", "tf32", "float16"] = "float32"
 
 
 class Provenance(Parsed):
@@ -125,6 +126,14 @@ def json_file(path, kind, advice=COMMITTED):
         return json_text(path.read_bytes(), path, kind, advice)
     except FileNotFoundError:
         return None
+
+
+LEFT_OUT = {"images": 0}  # the metrics of a runtime that the recipe leaves out
+
+
+def metrics_file(path):
+    """The Metrics in the JSON file at `path`; None where there is no file, and where the runtime was left out."""
+    return None if json_file(path, Parsed) == LEFT_OUT else json_file(path, Metrics)
 
 
 def json_text(text, name, kind=Parsed, advice=COMMITTED):

@@ -23,6 +23,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 MOST = 1_000_000  # of anything that is counted: what is more is a slip of the pen, and takes all memory
 Count = Annotated[int, Field(ge=0, le=MOST)]
 Positive = Annotated[int, Field(ge=1, le=MOST)]
+AmpLevel = Literal["O0", "O2", "O3"]
 Threads = Annotated[int, Field(ge=0, le=1024)]
 NotNegative = Annotated[float, Field(ge=0)]
 Pixels = Annotated[int, Field(ge=16, le=2048)]
@@ -169,8 +170,13 @@ class Train(Section):
     )
     sync_bn: bool = Field(description="batch statistics over all devices")
     label_smooth_factor: float = Field(ge=0, lt=1, description="share of the target spread over all classes")
-    amp_level: Literal["O0", "O2", "O3"] = Field(
-        description="O0 float32; O2 float16 with float32 batch normalisation; O3 all float16"
+    amp_level: AmpLevel = Field(description="O0 float32; O2 float16 with float32 batch normalisation; O3 all float16")
+    tf32: bool = Field(
+        description="whether float32 products may be rounded to ten bits of mantissa where the device can do so: TF32 "
+        "of NVIDIA, HF32 of Ascend; in evaluation too"
+    )
+    deterministic: bool = Field(
+        description="whether the device keeps to operators that add in a fixed order; false: other bytes each run"
     )
     loss_scale: float = Field(ge=0, description="fixed loss scale; 0: dynamic")
     lr_decay_mode: Literal["linear", "cosine", "poly", "steps", "exponential"] = Field(
@@ -211,6 +217,7 @@ class Evaluate(Section):
         description="resampling, antialiased as in Pillow but for linear (see augment.interpolation)"
     )
     batch_size: Positive = Field(description="images per step")
+    amp_level: AmpLevel = Field(description="precision, as train.amp_level; O2 for devices without float32 convolution")
 
     def preprocessing(self):
         """What of it a model carries with it."""
@@ -240,11 +247,13 @@ class Onnx(Section):
     provider: Literal["CPU", "CUDA", "TensorRT", "CANN"] = Field(
         description="execution provider; absent is an error, never another one"
     )
+    tf32: bool = Field(description="whether CUDA and TensorRT may round float32 products to ten bits of mantissa")
     batch_size: Positive = Field(description="images per run")
     threads: Threads = Field(description="threads of ONNX Runtime, OpenVINO and the C++ program; 0: as many as cores")
     openvino: tuple[Literal["float32", "bfloat16", "int8"], ...] = Field(
         description="precisions to evaluate in OpenVINO too; one that this processor does not have is an error"
     )
+    infer310: bool = Field(description="whether to evaluate in the C++ program too, which needs MindSpore Lite")
 
 
 class Recipe(Section):

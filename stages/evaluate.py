@@ -15,8 +15,8 @@ MODEL = "models/effnet.ckpt"
 
 def main():
     params = recipe.load()
-    target = params.train.device_target
-    device.start(target, params.train.threads)
+    train, target = params.train, params.train.device_target
+    device.start(target, train.threads, train.deterministic, train.tf32)
     weights, meta = trained.load(MODEL, params.model.variant, params.model.class_num)
     dataset = Dataset("data/prepared", "val")
     classes.require_same(meta, dataset, MODEL, "data/prepared")
@@ -28,9 +28,11 @@ def main():
     logits.keep("mindspore", answers, meta, dataset)
     metrics.write_tables("metrics/evaluate", results, dataset)
     mistakes.write_sheet("metrics/evaluate/mistakes.png", results, dataset)
-    smoothed = metrics.smoothed_loss(answers, dataset.labels, params.train.label_smooth_factor)
+    smoothed = metrics.smoothed_loss(answers, dataset.labels, train.label_smooth_factor)
     write_json("metrics/evaluate.json", metrics.summarize(results) | {"smoothed_loss": smoothed})
-    provenance.write("metrics/provenance/evaluate.json", meta, dataset, {"target": target, "number": 1}, MODEL)
+    precision = provenance.precision(target, params.evaluate.amp_level, train.tf32)
+    where = {"target": target, "number": 1, "precision": precision}
+    provenance.write("metrics/provenance/evaluate.json", meta, dataset, where, MODEL)
     clock.write("metrics/clock/evaluate.json", seconds, len(dataset))
 
 

@@ -1,4 +1,7 @@
-"""Every validation picture through the C++ program -> metrics/infer310.json. On an Ascend: --device ascend310."""
+"""Every validation picture through the C++ program -> metrics/infer310.json. On an Ascend: --device ascend310.
+
+Where the recipe leaves this runtime out, the file says so.
+"""
 
 import argparse
 from pathlib import Path
@@ -11,6 +14,7 @@ from effnet.runtimes import infer310
 from effnet.shards.dataset import Dataset
 
 MODEL = "models/infer310/effnet.mindir"
+METRICS, PROVENANCE = "metrics/infer310.json", "metrics/provenance/infer310.json"
 
 
 def main():
@@ -23,13 +27,18 @@ def main():
     if not says:
         raise InputError(f"{meta}: not here; `dvc repro export` makes it, `dvc pull` brings it")
     classes.require_same(says, dataset, MODEL, "data/prepared")
+    if not params.onnx.infer310:
+        write_json(METRICS, parsed.LEFT_OUT)
+        return provenance.write(PROVENANCE, says, dataset, {"target": "left out", "number": 0}, MODEL)
     program = infer310.program("build/infer310", infer310.mindspore_lite())
     batch, threads = params.onnx.batch_size, params.onnx.threads
     answers, report = infer310.logits_of(program, MODEL, meta, dataset, device, batch, threads)
     logits.keep("infer310", answers, says, dataset)
-    write_json("metrics/infer310.json", metrics.summarize(metrics.results(answers, dataset.labels)))
-    where = {"target": f"MindSpore Lite {report['device']}", "number": 1}
-    provenance.write("metrics/provenance/infer310.json", says, dataset, where, MODEL)
+    write_json(METRICS, metrics.summarize(metrics.results(answers, dataset.labels)))
+    # Ascend's converter makes float16 of a model
+    precision = "float16" if device.startswith("ascend") else "float32"
+    where = {"target": f"MindSpore Lite {report['device']}", "number": 1, "precision": precision}
+    provenance.write(PROVENANCE, says, dataset, where, MODEL)
     # of effnet310's own work: not of handing it the pictures
     clock.write("metrics/clock/infer310.json", len(dataset) / report["images_per_second"], len(dataset))
 

@@ -25,7 +25,8 @@ def main():
     for precision in params.onnx.openvino:
         path = QUANTIZED.format(precision) if precision == "int8" else MODEL
         evaluate(params, dataset, "openvino", path, precision)
-    where = {"target": model.provider, "number": 1}
+    precision = provenance.precision(params.onnx.provider, tf32=params.onnx.tf32)
+    where = {"target": model.provider, "number": 1, "precision": precision}
     used = ["openvino"] if params.onnx.openvino else []
     provenance.write("metrics/provenance/onnx_eval.json", model.meta, dataset, where, MODEL, used)
 
@@ -34,7 +35,7 @@ def evaluate(params, dataset, program, path, precision):
     """The model of the file at `path`, whose figures, logits and speed are kept."""
     runtime = program if precision == "float32" else f"{program}-{precision}"
     name = runtime.replace("-", "_")  # of its files
-    model = by_name.load(path, runtime, params.onnx.threads, params.onnx.provider)
+    model = by_name.load(path, runtime, params.onnx.threads, params.onnx.provider, params.onnx.tf32)
     classes.require_same(model.meta, dataset, path, "data/prepared")
     began = time.perf_counter()
     answers = logits_of(model, dataset, params.evaluate, params.onnx.batch_size, params.data.workers)

@@ -38,7 +38,7 @@ def main():
 
     launch.follow_launcher()
     told = stopping.listen()
-    device.start(settings.device_target, settings.threads)
+    device.start(settings.device_target, settings.threads, settings.deterministic, settings.tf32)
     ranks = join(settings.device_num)
     every = 1 if settings.device_target == "CPU" else stopping.EVERY
     stop = stopping.Stop(told, ranks, every, lambda steps: launch.sign_of_life(ranks.rank, steps))
@@ -110,7 +110,8 @@ def records(ranks):
 def write_results(weights, place, run, meta, train_set, settings):
     checkpoint.save(MODEL, weights, meta | run.record(place))
     write_summary("metrics/train.json", place)
-    where = {"target": settings.device_target, "number": settings.device_num}
+    precision = provenance.precision(settings.device_target, settings.amp_level, settings.tf32)
+    where = {"target": settings.device_target, "number": settings.device_num, "precision": precision}
     more = {"continued": run.continued} if run.continued else {}
     provenance.write("metrics/provenance/train.json", meta, train_set, where, **more)
     timed = [record for record in place.history if "seconds" in record]  # none of a model that was pulled

@@ -77,7 +77,7 @@ def read(folder="."):
 def read_metrics(folder="."):
     """`{name in RUNTIMES: its metrics}` of what was evaluated in `folder`."""
     files = {name: Path(folder, f"metrics/{row.metrics}.json") for name, row in RUNTIMES.items()}
-    return {name: found for name, file in files.items() if (found := parsed.json_file(file, parsed.Metrics))}
+    return {name: found for name, file in files.items() if (found := parsed.metrics_file(file))}
 
 
 def read_curves(folder="."):

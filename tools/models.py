@@ -53,9 +53,9 @@ def _tell_row(name, output, remotes):
 
 def _accuracy(repo, output):
     stage = MEASURED_BY[str(output)]
-    found = parsed.json_file(Path(f"metrics/{RUNTIMES[stage].metrics}.json"), parsed.Metrics)
+    found = parsed.metrics_file(Path(f"metrics/{RUNTIMES[stage].metrics}.json"))
     if not found:
-        return f"never measured: stage {stage} did not run"
+        return f"never measured: stage {stage} did not run, or the recipe leaves it out"
     read = [
         dep.hash_info
         for stage in repo.index.stages

@@ -97,15 +97,16 @@ def logits(runtime, model, dataset, calibration, params, work):
     path = model.path if model.weights is None else _exported(model, params, work, runtime == "onnx-float16")
     if runtime.endswith("-int8"):
         path = _int8(path, model, calibration, params, work / "int8.onnx")
-    session = by_name.load(path, runtime, params.onnx.threads, params.onnx.provider)
+    session = by_name.load(path, runtime, params.onnx.threads, params.onnx.provider, params.onnx.tf32)
     batch = params.onnx.batch_size
     return logits_of(session, dataset, settings(model, batch), batch, params.data.workers), session.provider
 
 
-def settings(model, batch):
+def settings(model, batch, amp_level="O0"):
     """recipe.Evaluate of a model's own pre-processing; of an export of another size the same share of the picture."""
     resize = round(model.meta["resize"] * model.size / model.meta["crop"])
-    return Evaluate(resize=resize, crop=model.size, interpolation=model.meta["interpolation"], batch_size=batch)
+    interpolation = model.meta["interpolation"]
+    return Evaluate(resize=resize, crop=model.size, interpolation=interpolation, batch_size=batch, amp_level=amp_level)
 
 
 def precision(runtime, model):
@@ -124,10 +125,11 @@ def _mindspore(model, dataset, params):
     from effnet.evaluation.evaluator import Evaluator
     from effnet.network import device
 
-    target = params.train.device_target
-    device.start(target, params.train.threads)
+    train, target = params.train, params.train.device_target
+    device.start(target, train.threads, train.deterministic, train.tf32)
     with explained():
-        evaluator = Evaluator(model.meta, settings(model, params.evaluate.batch_size), params.data.workers)
+        how = settings(model, params.evaluate.batch_size, params.evaluate.amp_level)
+        evaluator = Evaluator(model.meta, how, params.data.workers)
         return evaluator(model.weights, dataset), target
 
 

@@ -102,7 +102,9 @@ def preset(meta, size):
 
     resize = round(meta["resize"] * size / meta["crop"])
     try:
-        return eval_preset(Evaluate(resize=resize, crop=size, interpolation=meta["interpolation"], batch_size=1))
+        return eval_preset(
+            Evaluate(resize=resize, crop=size, interpolation=meta["interpolation"], batch_size=1, amp_level="O0")
+        )
     except ValidationError:
         raise InputError(
             f"the model takes pictures of {size} pixels, cut from {resize}: it says of itself what it cannot be; "

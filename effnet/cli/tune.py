@@ -32,7 +32,7 @@ def tune(path, data="", least=0.99, seconds=30):
         raise InputError(f"{path}: a checkpoint, which is not tuned; name an ONNX file")
     load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
     reference, meta, size = predict.load(path)
-    images, words = _pictures(meta, size, data, _count(reference, size, seconds))
+    images, words = sample(meta, size, data, _count(reference, size, seconds))
     expected = _answers(reference, images)
     del reference  # of several sessions each is slower: idle threads wait in the others' way
     if load > cores / 2:
@@ -89,7 +89,7 @@ def _noise(count, size):
     return np.random.default_rng(0).integers(0, 256, (count, *size, 3), np.uint8)
 
 
-def _pictures(meta, size, data, most):
+def sample(meta, size, data, most):
     """`(uint8 (n, size, size, 3), which they are in words)`: at most so many, spread evenly."""
     if data:
         paths = predict.pictures([data])

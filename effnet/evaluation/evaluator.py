@@ -22,7 +22,8 @@ class Evaluator:
     """
 
     def __init__(self, meta, settings, workers=0, where=ranks.ALONE):
-        self.predict, self.settings, self.workers, self.ranks = Predict(meta), settings, workers, where
+        self.predict = Predict(meta, settings.amp_level)
+        self.settings, self.workers, self.ranks = settings, workers, where
         self.class_num = meta["class_num"]
 
     def __call__(self, weights, dataset, show=True, stop=lambda: False):

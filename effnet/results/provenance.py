@@ -15,9 +15,9 @@ PACKAGES = ("mindspore", "numpy", "pillow", "scipy", "onnx", "onnxruntime")
 def write(path, meta, dataset, where, model=None, used=(), **more):
     """Write the provenance of a metrics file to `path` as JSON.
 
-    meta: what the model says of itself; dataset: effnet.shards.dataset.Dataset used; where: {"target", "number"} of
-    devices; model: path of the evaluated file; used: packages besides those that are always there; more: further
-    entries.
+    meta: what the model says of itself; dataset: effnet.shards.dataset.Dataset used; where: {"target", "number",
+    "precision"} of devices; model: path of the evaluated file; used: packages besides those that are always there;
+    more: further entries.
     """
     write_json(path, {
         "recipe": meta.get("recipe_digest"),
@@ -28,6 +28,13 @@ def write(path, meta, dataset, where, model=None, used=(), **more):
         "versions": versions(used),
         **more,
     })  # fmt: skip
+
+
+def precision(target, amp_level="O0", tf32=False):
+    """What a device computes products in, in a word; a CPU knows no TF32."""
+    if amp_level != "O0":
+        return "float16"
+    return "tf32" if tf32 and target != "CPU" else "float32"
 
 
 def versions(used=()):

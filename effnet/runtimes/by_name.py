@@ -6,11 +6,11 @@ from effnet.errors import InputError
 from effnet.runtimes.exported import require
 
 
-def load(path, name="onnx", threads=0, provider="CPU"):
+def load(path, name="onnx", threads=0, provider="CPU", tf32=False):
     """The Model of the file at `path` in the runtime `name` of NAMES; for int8 an int8 file (see `file_of`).
 
-    provider: ONNX Runtime's. threads: 0 for as many as cores. Raises InputError where the runtime is not here, for a
-    file that is not a model of ours, and for a precision that this processor does not have.
+    provider, tf32: ONNX Runtime's. threads: 0 for as many as cores. Raises InputError where the runtime is not here,
+    for a file that is not a model of ours, and for a precision that this processor does not have.
     """
     program, _, precision = name.partition("-")
     if program == "openvino":
@@ -19,7 +19,7 @@ def load(path, name="onnx", threads=0, provider="CPU"):
         return openvino.Model(path, "bfloat16" if precision == "bfloat16" else "float32", threads)
     from effnet.runtimes import onnx_runtime
 
-    return onnx_runtime.Model(path, provider, threads)
+    return onnx_runtime.Model(path, provider, threads, tf32)
 
 
 def file_of(path, name):

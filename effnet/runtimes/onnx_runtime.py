@@ -15,19 +15,20 @@ PROVIDERS = {
     "TensorRT": "TensorrtExecutionProvider",
     "CANN": "CANNExecutionProvider",
 }
-# float32 files are computed in float32: NVIDIA's libraries would round what they multiply to TF32's ten bits
-EXACT = {"CUDA": {"use_tf32": "0"}}
-TENSORRT_EXACT = "NVIDIA_TF32_OVERRIDE"  # its provider has no such option, its library reads the environment
+# NVIDIA's libraries round what they multiply to TF32's ten bits, unless told otherwise
+CUDA_TF32 = "use_tf32"
+TENSORRT_TF32 = "NVIDIA_TF32_OVERRIDE"  # its provider has no such option, its library reads the environment
 
 
 class Model(Exported):
-    """The file at `path` in a session of its own, on `threads` threads (0: as many as cores).
+    """The file at `path` in a session of its own, on `threads` threads (0: as many as cores). tf32: whether CUDA and
+    TensorRT may round float32 products.
 
     Raises InputError for a file that is not a model of ours, and for a provider that is not there: never another one in
     its place.
     """
 
-    def __init__(self, path, provider="CPU", threads=0):
+    def __init__(self, path, provider="CPU", threads=0, tf32=False):
         require(path)
         wanted = PROVIDERS[provider]
         if wanted not in onnxruntime.get_available_providers():
@@ -37,14 +38,14 @@ class Model(Exported):
             )
         for libraries in {"CUDA": [cuda.LIBRARIES], "TensorRT": [cuda.LIBRARIES, cuda.TENSORRT]}.get(provider, []):
             cuda.load(cuda.CUDA12, libraries)
-        if provider == "TensorRT":
-            os.environ.setdefault(TENSORRT_EXACT, "0")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
-        options.log_severity_level = 3
+        if provider == "TensorRT" and not tf32:
+            os.environ.setdefault(TENSORRT_TF32, "0")
+        self.options = onnxruntime.SessionOptions()
+        self.options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+        self.options.log_severity_level = 3
         try:
-            chosen = [(wanted, EXACT.get(provider, {}))]
-            self.session = onnxruntime.InferenceSession(str(path), options, providers=chosen)
+            chosen = [(wanted, {CUDA_TF32: str(int(tf32))} if provider == "CUDA" else {})]
+            self.session = onnxruntime.InferenceSession(str(path), self.options, providers=chosen)
         except Exception as error:  # ONNX Runtime raises a dozen classes of its own
             raise InputError(
                 message_for(error) or f"{path}: ONNX Runtime cannot load it ({str(error).strip().splitlines()[0]})"

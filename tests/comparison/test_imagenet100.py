@@ -110,7 +110,7 @@ def test_every_runtime_answers_alike(case, shared, effnet310, tmp_path, capsys):
     to_version_1(tmp_path / "m.mindir", tmp_path / "v1.mindir")
     write_json(tmp_path / "meta.json", meta | {"height": meta["crop"], "width": meta["crop"]})
     program, model = effnet310 / "effnet310", onnx_runtime.Model(folder / f"{name}.onnx")
-    settings = Evaluate(**{key: meta[key] for key in ("resize", "crop", "interpolation")}, batch_size=8)
+    settings = Evaluate(**{key: meta[key] for key in ("resize", "crop", "interpolation")}, batch_size=8, amp_level="O0")
     found = {
         "mindspore": answers(case, "ckpt"),
         "onnx": logits_of(model, dataset, settings, batch_size=8),

@@ -35,12 +35,23 @@ def test_a_float32_runtime_may_differ_by_a_thousandth(logits, difference, fails)
 
 def test_what_rounds_may_be_so_far_from_float32(logits):
     off = {share: logits * np.float32(1 + share) for share in (0.099, 0.101, 0.04, 0.079, 0.081)}
-    parity.check_rounded({"onnx": logits, "openvino_bfloat16": off[0.099]})
-    parity.check_rounded({"onnx": logits, "onnx_int8": off[0.04], "openvino_int8": off[0.079]})
-    with pytest.raises(InputError, match=r"openvino_bfloat16 is 10\.1% off float32 .*, more than 10\.0%"):
-        parity.check_rounded({"onnx": logits, "openvino_bfloat16": off[0.101]})
-    with pytest.raises(InputError, match=r"openvino_int8 is 8\.1% off float32 .*, more than 8\.0%"):
-        parity.check_rounded({"onnx": logits, "onnx_int8": off[0.04], "openvino_int8": off[0.081]})
+    kinds = {"onnx": "float32", "openvino_bfloat16": "bfloat16", "onnx_int8": "int8", "openvino_int8": "int8"}
+    parity.check_rounded({"onnx": logits, "openvino_bfloat16": off[0.099]}, kinds)
+    parity.check_rounded({"onnx": logits, "onnx_int8": off[0.04], "openvino_int8": off[0.079]}, kinds)
+    with pytest.raises(InputError, match=r"openvino_bfloat16, in bfloat16, is 10\.1% off onnx .*, more than 10\.0%"):
+        parity.check_rounded({"onnx": logits, "openvino_bfloat16": off[0.101]}, kinds)
+    with pytest.raises(InputError, match=r"openvino_int8, in int8, is 8\.1% off onnx .*, more than 8\.0%"):
+        parity.check_rounded({"onnx": logits, "onnx_int8": off[0.04], "openvino_int8": off[0.081]}, kinds)
+
+
+def test_a_device_that_rounds_is_compared_with_one_that_does_not(logits):
+    limit = parity.LIMITS["float16"]
+    over = logits * np.float32(1 + 1.05 * limit)
+    kinds = {"mindspore": "float16", "onnx": "float32"}
+    parity.check_rounded({"mindspore": logits * np.float32(1 + 0.95 * limit), "onnx": logits}, kinds)
+    with pytest.raises(InputError, match="mindspore, in float16, is .* off onnx"):
+        parity.check_rounded({"mindspore": over, "onnx": logits}, kinds)
+    parity.check_rounded({"mindspore": over, "onnx": logits}, {"mindspore": "float16", "onnx": "tf32"})  # both round
 
 
 def test_a_flip_fails_unless_it_is_a_tie(logits):

@@ -32,7 +32,7 @@ def settings(**changes):
 
 
 def evaluation(side, crop, interpolation="bilinear"):
-    return recipe.Evaluate(resize=side, crop=crop, interpolation=interpolation, batch_size=4)
+    return recipe.Evaluate(resize=side, crop=crop, interpolation=interpolation, batch_size=4, amp_level="O0")
 
 
 def expected(data, side, crop, interpolation):

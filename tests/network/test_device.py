@@ -4,18 +4,19 @@ import sys
 
 import pytest
 
-from effnet.network.device import compute_exactly
+from effnet.network.device import allow_rounded_products
 
 
+@pytest.mark.parametrize("allowed", [False, True])
 @pytest.mark.parametrize(
     "target, told",
     [
-        ("Ascend", {"conv_allow_hf32": False, "matmul_allow_hf32": False}),
-        ("GPU", {"conv_allow_tf32": False, "matmul_allow_tf32": False}),
-        ("CPU", {}),
+        ("Ascend", ["conv_allow_hf32", "matmul_allow_hf32"]),
+        ("GPU", ["conv_allow_tf32", "matmul_allow_tf32"]),
+        ("CPU", []),
     ],
 )
-def test_float32_is_float32(target, told):
+def test_float32_is_what_the_recipe_says(target, told, allowed):
     heard = {}
 
     def listen(frame, event, argument):
@@ -24,7 +25,7 @@ def test_float32_is_float32(target, told):
 
     sys.setprofile(listen)
     try:
-        compute_exactly(target)
+        allow_rounded_products(target, allowed)
     finally:
         sys.setprofile(None)
-    assert heard == told
+    assert heard == dict.fromkeys(told, allowed)

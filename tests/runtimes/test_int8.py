@@ -19,7 +19,7 @@ from effnet.runtimes.onnx_runtime import Model
 from tests import pictures as made
 from tests.export.test_onnx_graph import meta, random_weights
 
-SETTINGS = Evaluate(resize=48, crop=48, interpolation="bilinear", batch_size=8)
+SETTINGS = Evaluate(resize=48, crop=48, interpolation="bilinear", batch_size=8, amp_level="O0")
 
 
 class Pictures(list):

@@ -121,7 +121,7 @@ def test_archives_to_shards_to_pictures_and_labels(tmp_path):
 def test_archives_to_batches_oddities_included(tmp_path):
     build_shards(settings(official(tmp_path / "raw"), source="imagenet"), tmp_path / "out", 3)
     train = Dataset(tmp_path / "out", "train")
-    preset = eval_preset(Evaluate(resize=40, crop=32, interpolation="bilinear", batch_size=4))
+    preset = eval_preset(Evaluate(resize=40, crop=32, interpolation="bilinear", batch_size=4, amp_level="O0"))
     seen = 0
     for batch in eval_batches(train, preset, batch_size=4, workers=2):
         for image, label, index in zip(batch.images, batch.labels, batch.indices, strict=True):
