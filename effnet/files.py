@@ -13,6 +13,8 @@ from pathlib import Path
 
 from effnet.errors import InputError
 
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "effnet"  # the user's, for all checkouts
+
 
 @contextlib.contextmanager
 def aside(path):

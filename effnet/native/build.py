@@ -10,9 +10,8 @@ import subprocess
 from pathlib import Path
 
 from effnet.errors import InputError
-from effnet.files import aside
+from effnet.files import CACHE, aside
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "effnet"
 # No contraction to fused multiply-add: weights are computed in double, and must be the same on every processor.
 FLAGS = ["-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=off", "-fopenmp", "-Wno-psabi"]
 

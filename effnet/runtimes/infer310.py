@@ -25,8 +25,7 @@ from effnet import native
 from effnet.data.presets import decode
 from effnet.download import by_pip
 from effnet.errors import InputError
-from effnet.files import aside, naming, sha256
-from effnet.native.build import CACHE
+from effnet.files import CACHE, aside, naming, sha256
 
 PACKAGE = Path(effnet.__file__).parent
 # the C++ project: inside the package in a wheel, beside it in a checkout

@@ -13,8 +13,7 @@ from pydantic import Field
 from effnet import parsed
 from effnet.devices import machine
 from effnet.errors import InputError
-from effnet.files import digest, sha256, write_json
-from effnet.native.build import CACHE
+from effnet.files import CACHE, digest, sha256, write_json
 from effnet.recipe import Share, Threads
 from effnet.results.provenance import versions
 from effnet.runtimes import NAMES, by_name

@@ -39,7 +39,7 @@ def clothes(tmp_path):
 
 
 def test_pictures_and_labels_are_those_of_the_files(clothes, tmp_path, monkeypatch):
-    monkeypatch.setattr(raw, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(raw, "NOTES", tmp_path / "cache")
     root, values = clothes
     data = settings(root, source="fashion", shards=2)
     build_shards(data, tmp_path / "out", 10)

@@ -17,7 +17,7 @@ from tests.pictures import jpeg, settings, tree
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     """No notes but the test's own."""
-    monkeypatch.setattr(raw, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(raw, "NOTES", tmp_path / "cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
@@ -59,6 +59,26 @@ def test_each_change_is_noticed_and_what_was_read_is_not_read_again(tmp_path, mo
     assert look() == [] and seen[-1] == seen[2]
     os.utime(picture)
     assert look() == ["0.JPEG"] and seen[-1] == seen[2]
+
+
+@pytest.mark.parametrize("together", (1, 2, raw.TOGETHER))
+def test_files_at_any_depth_are_counted_once_and_hidden_ones_never(tmp_path, monkeypatch, together):
+    monkeypatch.setattr(raw, "TOGETHER", together)
+    root = tmp_path / "a"
+    tree(root)
+    (tmp_path / "elsewhere").mkdir()
+    (root / "train/dog").symlink_to(tmp_path / "elsewhere")
+    wanted = {str(path.relative_to(root)) for path in root.rglob("*.JPEG")}
+    for name in ("train/flat.JPEG", "train/ant/deep/er.JPEG", "train/dog/linked.JPEG", "val/a b\n.JPEG"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(name.encode())
+        wanted.add(name)
+    for name in ("train/.hidden/0.JPEG", "train/ant/.hidden/0.JPEG", "val/.hidden.JPEG"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"")
+    rows = [f"{name}\0{hashlib.sha256((root / name).read_bytes()).hexdigest()}\n" for name in sorted(wanted)]
+    found = raw.describe(settings(root))
+    assert found["content"] == hashlib.sha256("".join(rows).encode()).hexdigest() and found["files"] == 28
 
 
 def test_archives_downloads_and_what_is_absent(tmp_path):
