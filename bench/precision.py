@@ -74,7 +74,7 @@ def rounding(model, precision):
     for tensor in graph.initializer:
         if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1:
             tensor.CopyFrom(numpy_helper.from_array(rounded(numpy_helper.to_array(tensor), bits), tensor.name))
-    constants, names = {tensor.name for tensor in graph.initializer}, {}
+    computed, names = made(graph) - {tensor.name for tensor in graph.initializer}, {}
     graph.initializer.append(helper.make_tensor("round.factor", TensorProto.FLOAT, [], [2.0 ** (24 - bits) + 1]))
 
     def round_(name):
@@ -89,7 +89,7 @@ def rounding(model, precision):
     for node in graph.node:
         if node.op_type in PRODUCTS or precision == "float16":
             for place in (0, 1) if node.op_type in PRODUCTS else range(len(node.input)):
-                if place < len(node.input) and node.input[place] in made(graph) - constants:
+                if place < len(node.input) and node.input[place] in computed:
                     node.input[place] = round_(node.input[place])
         nodes.append(node)
     del graph.node[:]

@@ -49,7 +49,7 @@ def main():
         print(f"  {line}")
     answers = evaluate(model, asked, dataset, calibration, params)
     name = f"{model.path.stem}{'-onnx' if model.weights is None else ''}-{data}"
-    report(REPORTS / f"{name}.json", model, dataset, said, answers)
+    report(REPORTS / f"{name}.json", model, dataset, said, answers, params)
 
 
 def prepared(meta, data):
@@ -118,7 +118,7 @@ def evaluate(model, asked, dataset, calibration, params):
     return answers
 
 
-def report(path, model, dataset, said, answers):
+def report(path, model, dataset, said, answers, params):
     """Print the tables; write the JSON file at `path`, and in a folder of its name what each runtime made of every
     picture, with the worst mistakes.
     """
@@ -126,7 +126,7 @@ def report(path, model, dataset, said, answers):
     for runtime, (logits, device, seconds) in answers.items():
         entries[runtime], results = of_runtime(model, dataset, logits)
         entries[runtime] |= {
-            "precision": runtimes.precision(runtime, model),
+            "precision": runtimes.precision(runtime, model, params),
             "device": device,
             "seconds": round(seconds, 2),
         }

@@ -9,6 +9,7 @@ import onnx
 from effnet.errors import InputError
 from effnet.files import write_json
 from effnet.recipe import Evaluate
+from effnet.results import provenance
 from effnet.runtimes import NAMES, by_name, infer310, int8
 from effnet.runtimes.exported import logits_of
 from effnet.weights import pretrained
@@ -79,7 +80,7 @@ def asked(names, model):
     found = names.split() or (["onnx"] if model.weights is None else ["mindspore", "onnx"])
     if unknown := [name for name in found if name not in TITLES]:
         raise InputError(f"RUNTIMES: unknown {', '.join(unknown)}; there are {', '.join(TITLES)}")
-    as_it_is = set(NAMES) if precision("onnx", model) == "float32" else {"onnx", "openvino"}
+    as_it_is = set(NAMES) if _held(model) == "float32" else {"onnx", "openvino"}
     if model.weights is None and (wrong := [name for name in found if name not in as_it_is]):
         raise InputError(f"{model.path}: an ONNX file, which {', '.join(wrong)} are not for; name its checkpoint")
     return list(dict.fromkeys(found))
@@ -109,15 +110,27 @@ def settings(model, batch, amp_level="O0"):
     return Evaluate(resize=resize, crop=model.size, interpolation=interpolation, batch_size=batch, amp_level=amp_level)
 
 
-def precision(runtime, model):
-    """Of the arithmetic, float32, float16 or int8: what the runtime's name says, else what an ONNX file holds."""
+def precision(runtime, model, params):
+    """Of the arithmetic, in a word: what the runtime's name says, else what an ONNX file holds, else what the recipe in
+    force asks of the device.
+    """
     if "-" in runtime:
         return runtime.partition("-")[2]
-    if model.weights is None:
-        held = {tensor.data_type for tensor in onnx.load(model.path).graph.initializer}
-        names = {onnx.TensorProto.INT8: "int8", onnx.TensorProto.FLOAT16: "float16"}
-        return next((name for kind, name in names.items() if kind in held), "float32")
-    return "float32"
+    if (held := _held(model)) != "float32":
+        return held
+    if runtime == "mindspore":
+        train = params.train
+        return provenance.precision(train.device_target, params.evaluate.amp_level, train.tf32)
+    return provenance.precision(params.onnx.provider, tf32=params.onnx.tf32) if runtime == "onnx" else "float32"
+
+
+def _held(model):
+    """Precision of the weights: int8, float16 or float32."""
+    if model.weights is not None:
+        return "float32"
+    held = {tensor.data_type for tensor in onnx.load(model.path).graph.initializer}
+    names = {onnx.TensorProto.INT8: "int8", onnx.TensorProto.FLOAT16: "float16"}
+    return next((name for kind, name in names.items() if kind in held), "float32")
 
 
 def _mindspore(model, dataset, params):
