@@ -136,14 +136,20 @@ def _held(model):
 def _mindspore(model, dataset, params):
     from effnet.devices.messages import explained
     from effnet.evaluation.evaluator import Evaluator
-    from effnet.network import device
 
-    train, target = params.train, params.train.device_target
-    device.start(target, train.threads, train.deterministic, train.tf32)
+    target = _started(params.train)
     with explained():
         how = settings(model, params.evaluate.batch_size, params.evaluate.amp_level)
         evaluator = Evaluator(model.meta, how, params.data.workers)
         return evaluator(model.weights, dataset), target
+
+
+def _started(train):
+    """The device of a recipe's section `train`, started; MindSpore can be told once only how."""
+    from effnet.network import device
+
+    device.start(train.device_target, train.threads, train.deterministic, train.tf32)
+    return train.device_target
 
 
 def _exported(model, params, work, half):
@@ -169,10 +175,9 @@ def _int8(source, model, calibration, params, path):
 def _infer310(model, dataset, params, work):
     from effnet.mindir.version_1 import to_version_1
     from effnet.mindir.write import write
-    from effnet.network import device
 
     program = infer310.program("build/infer310", infer310.mindspore_lite())
-    device.start(params.train.device_target, params.train.threads)
+    _started(params.train)
     write(work / "3.mindir", model.weights, model.meta, model.size, model.size)
     to_version_1(work / "3.mindir", work / "1.mindir")
     write_json(work / "meta.json", model.meta | {"height": model.size, "width": model.size})

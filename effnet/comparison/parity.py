@@ -135,10 +135,11 @@ def rounded_up(value):
     return float(f"{next(step for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9)) * power:.0e}")
 
 
-def write_tables(folder, table, logits, reference="mindspore"):
+def write_tables(folder, table, logits, reference="mindspore", plotted=()):
     """Write what `pairs` found as pairs.csv, and differences.csv for a plot: a row for each twentieth of the pictures.
 
     There each runtime has the largest difference of a logit from `reference`'s that this share stays below, as log10.
+    Those of `plotted` that did not answer have an empty column: DVC draws nothing of a table that lacks one.
     """
     rows = [
         {
@@ -150,10 +151,14 @@ def write_tables(folder, table, logits, reference="mindspore"):
     ]
     write_csv(f"{folder}/pairs.csv", rows)
     levels = {"pictures": list(range(0, 101, 5))}
-    for name, array in logits.items():
-        if name != reference:
+    for name in dict.fromkeys((*plotted, *logits)):
+        if name not in logits:
+            levels[name] = [""] * len(levels["pictures"])
+        elif name != reference:
             found = np.quantile(
-                differences(array, logits[reference]), np.linspace(0, 1, len(levels["pictures"])), method="higher"
+                differences(logits[name], logits[reference]),
+                np.linspace(0, 1, len(levels["pictures"])),
+                method="higher",
             )
             levels[name] = [round(math.log10(max(SMALLEST, rounded_up(value))), 2) for value in found]
     columns = zip(*levels.values(), strict=True)

@@ -56,8 +56,8 @@ def test_pairs_and_plots_are_without_it(rounded):
     with open(rounded.folder / "metrics/parity/pairs.csv", newline="") as file:
         assert not [row for row in csv.DictReader(file) if "infer310" in row["pair"]]
     said = rounded.run("dvc", "plots", "show", "-o", "reports/plots")
-    page = (rounded.folder / "reports/plots/index.html").read_text()
-    assert "Logits against MindSpore" in page and "infer310" not in said.stderr
+    found = "Logits against MindSpore" in (rounded.folder / "reports/plots/index.html").read_text()
+    assert found and "infer310" not in said.stderr
 
 
 def test_evaluation_by_command_says_the_precision(rounded):

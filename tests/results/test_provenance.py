@@ -24,7 +24,11 @@ def test_says_where_the_metrics_come_from(finished, stage):
     assert found["data"] == hashlib.sha256((finished.folder / "data/prepared/index.json").read_bytes()).hexdigest()
     if STAGES[stage]:
         assert found["model"] == hashlib.sha256((finished.folder / STAGES[stage]).read_bytes()).hexdigest()
-    assert found["seed"] == 1 and found["device"] == {"target": TARGETS.get(stage, "CPU"), "number": 1}
+    assert found["seed"] == 1 and found["device"] == {
+        "target": TARGETS.get(stage, "CPU"),
+        "number": 1,
+        "precision": "float32",
+    }
     assert found["versions"] == provenance.versions()
 
 
