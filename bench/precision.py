@@ -8,8 +8,9 @@
 
 MODEL's graph is run in ONNX Runtime with the rounding written into it (to the nearest, Dekker 1971,
 https://doi.org/10.1007/BF01397083, section 5), and compared with the graph as it is on the pictures of FOLDER, or the
-validation pictures of data/prepared. What is measured is kept in bench/precision.json under NAME, and its part of
-docs/deploy.md written anew; effnet/comparison/parity.py's limits are at least twice the worst of it.
+validation pictures of data/prepared; so is OpenVINO's own bfloat16, on a processor that has it. What is measured is
+kept in bench/precision.json under NAME, and its part of docs/deploy.md written anew; the limits of
+effnet/comparison/parity.py are at least twice the worst of it.
 """
 
 import argparse
@@ -28,11 +29,13 @@ from effnet import errors
 from effnet.cli.tune import sample
 from effnet.comparison import parity
 from effnet.files import write_json
+from effnet.runtimes import by_name
 from effnet.runtimes.onnx_runtime import Model
 
 KEPT, PAGE = ROOT / "bench/precision.json", ROOT / "docs/deploy.md"
 PICTURES, BATCH = 512, 8
 BITS = {"tf32": 11, "bfloat16": 8, "float16": 11}  # of the significand, the leading one counted
+REAL = "OpenVINO's bfloat16"  # measured where the processor has it
 PRODUCTS = ("Conv", "Gemm", "MatMul")
 
 
@@ -51,10 +54,13 @@ def main():
     for precision in BITS:
         graph = rounding(onnx.load(args.model), precision)
         other = answers(model, onnxruntime.InferenceSession(graph.SerializeToString(), model.options), images)
-        found[precision] = {
-            "off": float(f"{parity.off(other, exact):.3g}"),
-            "equal_top1": round(float((other.argmax(axis=1) == exact.argmax(axis=1)).mean()), 4),
-        }
+        found[precision] = compared(other, exact)
+    try:
+        real = by_name.load(args.model, "openvino-bfloat16")
+    except errors.InputError as problem:
+        print(f"not measured: {problem}")
+    else:
+        found[REAL] = compared(np.concatenate([real(batch) for batch in batches(images)]), exact)
     print(f"{words}: {json.dumps(found)}")
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     kept[args.name or model.meta["variant"]] = found
@@ -62,10 +68,20 @@ def main():
     sides.write_part(PAGE, "precision", table(kept))
 
 
+def batches(images):
+    return [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
+
+
 def answers(model, session, images):
     """(n, classes) float32."""
-    batches = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
-    return np.concatenate([session.run(["logits"], {"image": model.normalize(batch)})[0] for batch in batches])
+    return np.concatenate([session.run(["logits"], {"image": model.normalize(batch)})[0] for batch in batches(images)])
+
+
+def compared(logits, exact):
+    return {
+        "off": float(f"{parity.off(logits, exact):.3g}"),
+        "equal_top1": round(float((logits.argmax(axis=1) == exact.argmax(axis=1)).mean()), 4),
+    }
 
 
 def rounding(model, precision):
@@ -114,9 +130,11 @@ def rounded(array, bits):
 
 
 def table(kept):
-    head = ["model", "pictures", *(f"{name}: off, same top-1" for name in BITS)]
+    kinds = [*BITS, REAL]
+    head = ["model", "pictures", *(f"{name}: off, same top-1" for name in kinds)]
     rows = [
-        [name, str(found["pictures"])] + [f"{found[kind]['off']:.2%}, {found[kind]['equal_top1']:.1%}" for kind in BITS]
+        [name, str(found["pictures"])]
+        + [f"{of['off']:.2%}, {of['equal_top1']:.1%}" if (of := found.get(kind)) else "-" for kind in kinds]
         for name, found in kept.items()
     ]
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])

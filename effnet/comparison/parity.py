@@ -21,7 +21,7 @@ ROUNDING = 1e-6
 # How far all logits together may be from float32's (root mean square, as a share of theirs), by precision: twice the
 # worst that rounding emulated in float32 makes of real models and pictures, or more (bench/precision.py). int8 has a
 # measure of its own: OpenVINO rounds in other places of the same file, and may be INT8 times as far as ONNX Runtime.
-LIMITS, INT8 = {"tf32": 0.02, "float16": 0.04, "bfloat16": 0.1}, 2
+LIMITS, INT8 = {"tf32": 0.01, "float16": 0.02, "bfloat16": 0.1}, 2
 SMALLEST = 1e-9  # difference that a logarithmic axis shows
 
 

@@ -78,3 +78,5 @@ def test_the_limits_of_parity_are_twice_what_was_measured():
     kept = json.loads(precision.KEPT.read_text())
     for kind, limit in parity.LIMITS.items():
         assert limit >= 2 * max(found[kind]["off"] for found in kept.values())
+    real = [found[precision.REAL]["off"] for found in kept.values() if precision.REAL in found]
+    assert real and parity.LIMITS["bfloat16"] >= 2 * max(real)
