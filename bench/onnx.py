@@ -124,10 +124,15 @@ if importlib.util.find_spec("openvino"):
 
 def files(folder, pictures, calibration):
     """Write the files of SIDES into `folder`; int8 is calibrated with the JPEGs in the folder `pictures`."""
-    from effnet.runtimes import int8
-
     ours(folder / FLOAT32)
     theirs(folder / TORCH)
+    quantize(folder, pictures, calibration)
+
+
+def quantize(folder, pictures, calibration):
+    """Write int8's file beside the float32 one."""
+    from effnet.runtimes import int8
+
     chosen = int8.calibration_pictures(Files(pictures, calibration), SETTINGS, calibration)
     int8.to_int8(folder / INT8, folder / FLOAT32, chosen)
 

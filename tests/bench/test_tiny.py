@@ -42,3 +42,16 @@ def test_ours(name, tmp_path):
 @pytest.mark.parametrize("name", WITH_PEERS)
 def test_beside_peers(name, tmp_path):
     assert len(tiny(name, tmp_path)) >= WITH_PEERS[name]
+
+
+def test_where_the_time_goes(tmp_path):
+    (tmp_path / "one.jpg").write_bytes(jpeg(1, (400, 300)))
+    command = [sys.executable, "-m", "bench.layers", tmp_path, "--tiny", "--runs", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    head, _, *rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("|")]
+    assert head == ["ms a batch", "float32, batch 1", "int8, batch 1"] and rows[-1][0] == "all"
+    found = {name: [float(value) for value in values] for name, *values in rows}
+    assert found["Conv"][0] > found["Conv"][1] and found["QLinearConv"][0] == 0 < found["QLinearConv"][1]
+    for side in (0, 1):
+        assert found["all"][side] == pytest.approx(sum(of[side] for of in found.values()) / 2, abs=0.06)
