@@ -23,6 +23,7 @@
 enum { LANES = 16, BLOCK = 4 * LANES };
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef double dvec __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
 
 /* --- vectors --- */
 
@@ -59,6 +60,26 @@ INLINE vec sigmoid(vec x) {
     p = (p * r + 1.6666665459e-1f) * r + 0.5f;
     vec power = (vec)((__builtin_convertvector(n, ivec) + 127) << 23);
     return 1 / (1 + (p * r * r + r + 1) * power);
+}
+
+/* --- planes of fewer numbers than a vector has --- */
+
+/* Whole images side by side then, LANES of them a vector: pixel p of image n at work[p * width + n]. Each number and each
+ * sum is that of the general way, in its order, so that the bytes are the same. */
+INLINE int64_t width_beside(int64_t batch) { return (batch + LANES - 1) / LANES * LANES; }
+
+INLINE int is_small(int64_t batch, int64_t pixels) { return batch >= LANES / 2 && pixels <= LANES; }
+
+/* Put one channel's planes side by side: `step` numbers from one image's to the next's. */
+INLINE void beside(const float *x, int64_t step, int64_t batch, int64_t pixels, float *work) {
+    int64_t width = width_beside(batch);
+    for (int64_t n = 0; n < width; n++)
+        for (int64_t p = 0; p < pixels; p++) work[p * width + n] = n < batch ? x[n * step + p] : 0;
+}
+
+INLINE void back(const float *work, int64_t step, int64_t batch, int64_t pixels, float *x) {
+    for (int64_t n = 0; n < batch; n++)
+        for (int64_t p = 0; p < pixels; p++) x[n * step + p] = work[p * width_beside(batch) + n];
 }
 
 /* --- depthwise convolution --- */
@@ -181,10 +202,125 @@ FOR_EACH_CPU static void backward_plane(const struct depthwise *d, float *x, con
     deal(d, dx, dealt, 1);
 }
 
+/* dot() adds up the products of one plane by the lane that its output is in: at most two of them share one here. */
+static int small_planes(const struct depthwise *d) {
+    return is_small(d->batch, d->height * d->width) && (d->out_height - 1) * d->pitch + d->out_width <= 2 * LANES;
+}
+
+/* The input's pixel that `tap` reads for output (row, column), or -1 for padding. */
+INLINE int pixel_of(const struct depthwise *d, int row, int column, int tap) {
+    int y = row * d->stride - d->top + tap / d->kernel, x = column * d->stride - d->left + tap % d->kernel;
+    return y < 0 || y >= d->height || x < 0 || x >= d->width ? -1 : y * d->width + x;
+}
+
+/* All that is not padding, by output, tap and input, in two orders. `lane` of the output, in dot(). */
+struct product {
+    int out, tap, in, lane;
+};
+
+static int products(const struct depthwise *d, int by_tap, struct product *found) {
+    int count = 0, taps = d->kernel * d->kernel, places = 2 * LANES;
+    for (int i = 0; i < taps * places; i++) {
+        int tap = by_tap ? i / places : i % taps;
+        int place = by_tap ? i % 2 * LANES + i % places / 2 : i / taps; /* by tap: lane by lane */
+        int row = place / d->pitch, column = place % d->pitch;
+        if (row >= d->out_height || column >= d->out_width) continue;
+        int in = pixel_of(d, row, column, tap);
+        if (in >= 0)
+            found[count++] = (struct product){row * d->out_width + column, tap, in, place % LANES};
+    }
+    return count;
+}
+
+enum { PRODUCTS = 64 * 2 * LANES }; /* more than there can be */
+
+FOR_EACH_CPU static void forward_small(const struct depthwise *d, const struct product *all, int count, const float *x,
+                                       const float *weight, float *y, float *work) {
+    int64_t pixels = d->height * d->width, outs = d->out_height * d->out_width, width = width_beside(d->batch);
+    float *in = work, *out = work + pixels * width;
+    beside(x, d->channels * pixels, d->batch, pixels, in);
+    for (int64_t n = 0; n < width; n += LANES)
+        for (int i = 0, o = 0; o < outs; o++) {
+            vec sum = {0};
+            for (; i < count && all[i].out == o; i++)
+                sum += weight[all[i].tap] * *(const vec *)(in + all[i].in * width + n);
+            *(vec *)(out + o * width + n) = sum;
+        }
+    back(out, d->channels * outs, d->batch, outs, y);
+}
+
+FOR_EACH_CPU static void backward_small(const struct depthwise *d, const struct product *all, int count, const float *x,
+                                        const float *weight, const float *dy, float *dx, double *dweight, float *work) {
+    int64_t pixels = d->height * d->width, outs = d->out_height * d->out_width, width = width_beside(d->batch);
+    float *in = work, *din = in + pixels * width, *dout = din + pixels * width;
+    beside(x, d->channels * pixels, d->batch, pixels, in);
+    beside(dy, d->channels * outs, d->batch, outs, dout);
+    memset(din, 0, pixels * width * sizeof(float));
+    for (int64_t n = 0; n < width; n += LANES)
+        for (int i = 0; i < count;) {
+            int tap = all[i].tap;
+            dvec sum = {0};
+            while (i < count && all[i].tap == tap) {
+                vec part = {0};
+                for (int lane = all[i].lane; i < count && all[i].tap == tap && all[i].lane == lane; i++) {
+                    vec from = *(vec *)(dout + all[i].out * width + n);
+                    part += from * *(vec *)(in + all[i].in * width + n);
+                    *(vec *)(din + all[i].in * width + n) += weight[tap] * from;
+                }
+                sum += __builtin_convertvector(part, dvec);
+            }
+            for (int64_t k = 0; k < LANES && n + k < d->batch; k++) dweight[tap] += sum[k];
+        }
+    back(din, d->channels * pixels, d->batch, pixels, dx);
+}
+
+static int depthwise_small(const struct depthwise *d, const float *x, const float *weight, float *y) {
+    struct product all[PRODUCTS];
+    int count = products(d, 0, all), failed = 0;
+    int64_t in = d->height * d->width, out = d->out_height * d->out_width;
+#pragma omp parallel
+    {
+        float *work = malloc((in + out) * width_beside(d->batch) * sizeof(float));
+#pragma omp for schedule(static)
+        for (int c = 0; c < d->channels; c++)
+            if (work)
+                forward_small(d, all, count, x + c * in, weight + c * d->kernel * d->kernel, y + c * out, work);
+        if (!work)
+#pragma omp atomic write
+            failed = 1;
+        free(work);
+    }
+    return failed;
+}
+
+static int depthwise_grad_small(const struct depthwise *d, const float *x, const float *weight, const float *dy,
+                                float *dx, float *dweight) {
+    struct product all[PRODUCTS];
+    int count = products(d, 1, all), taps = d->kernel * d->kernel, failed = 0;
+    int64_t in = d->height * d->width, out = d->out_height * d->out_width;
+#pragma omp parallel
+    {
+        float *work = malloc((2 * in + out) * width_beside(d->batch) * sizeof(float));
+#pragma omp for schedule(static)
+        for (int c = 0; c < d->channels; c++) {
+            double sum[64] = {0};
+            if (work)
+                backward_small(d, all, count, x + c * in, weight + c * taps, dy + c * out, dx + c * in, sum, work);
+            for (int t = 0; t < taps; t++) dweight[c * taps + t] = sum[t];
+        }
+        if (!work)
+#pragma omp atomic write
+            failed = 1;
+        free(work);
+    }
+    return failed;
+}
+
 static int depthwise(void **params, int64_t **shapes, int same) {
     struct depthwise d = depthwise_of(shapes[0], shapes[1], shapes[2], same);
     float *x = params[0], *weight = params[1], *y = params[2];
     int failed = d.kernel > 8;
+    if (!failed && small_planes(&d)) return depthwise_small(&d, x, weight, y);
 #pragma omp parallel
     {
         float *work = calloc(d.stride * d.stride * d.plane + d.length, sizeof(float));
@@ -206,6 +342,7 @@ static int depthwise_grad(void **params, int64_t **shapes, int same) {
     struct depthwise d = depthwise_of(shapes[0], shapes[1], shapes[2], same);
     float *x = params[0], *weight = params[1], *dy = params[2], *dx = params[3], *dweight = params[4];
     int failed = d.kernel > 8, taps = d.kernel * d.kernel;
+    if (!failed && small_planes(&d)) return depthwise_grad_small(&d, x, weight, dy, dx, dweight);
 #pragma omp parallel
     {
         float *work = calloc(2 * d.stride * d.stride * d.plane + d.plane + 2 * d.reach, sizeof(float));
@@ -260,6 +397,33 @@ FOR_EACH_CPU static void statistics(const struct norm *b, const float *x, float 
     *variance = square / (b->batch * b->size);
 }
 
+/* The same of planes side by side. */
+FOR_EACH_CPU static void statistics_small(const struct norm *b, const float *work, float *mean, float *variance) {
+    int64_t width = width_beside(b->batch);
+    for (int pass = 0; pass < 2; pass++) {
+        double sum = 0;
+        for (int64_t n = 0; n < width; n += LANES) {
+            dvec s = {0};
+            for (int64_t p = 0; p < b->size; p++) {
+                vec v = *(const vec *)(work + p * width + n);
+                if (pass) v = (v - *mean) * (v - *mean);
+                s += __builtin_convertvector(v, dvec);
+            }
+            for (int64_t k = 0; k < LANES && n + k < b->batch; k++) sum += s[k];
+        }
+        *(pass ? variance : mean) = sum / (b->batch * b->size);
+    }
+}
+
+FOR_EACH_CPU static void normalize_small(const struct norm *b, float *work) {
+    float factor = b->gamma * b->scale, shift = b->beta - b->mean * factor;
+    for (int64_t i = 0; i < b->size * width_beside(b->batch); i += LANES) {
+        vec z = *(vec *)(work + i) * factor + shift;
+        if (b->swish) z *= sigmoid(z);
+        *(vec *)(work + i) = z;
+    }
+}
+
 FOR_EACH_CPU static void normalize(const struct norm *b, const float *x, float *y) {
     float factor = b->gamma * b->scale, shift = b->beta - b->mean * factor;
     for (int64_t n = 0; n < b->batch; n++)
@@ -302,20 +466,66 @@ FOR_EACH_CPU static void normalize_grad(const struct norm *b, const float *x, co
         }
 }
 
+/* The same of planes side by side; d becomes dx. */
+FOR_EACH_CPU static void normalize_grad_small(const struct norm *b, const float *x, float *d, float *dgamma,
+                                              float *dbeta) {
+    int64_t width = width_beside(b->batch);
+    double sum = 0, along = 0;
+    for (int64_t n = 0; n < width; n += LANES) {
+        dvec s = {0}, a = {0};
+        for (int64_t at = n; at < b->size * width; at += width) {
+            vec unit = (*(const vec *)(x + at) - b->mean) * b->scale, slope = *(vec *)(d + at);
+            if (b->swish) {
+                vec z = unit * b->gamma + b->beta, g = sigmoid(z);
+                slope *= g * (1 + z * (1 - g));
+            }
+            s += __builtin_convertvector(slope, dvec);
+            a += __builtin_convertvector(slope * unit, dvec);
+            *(vec *)(d + at) = slope;
+        }
+        for (int64_t k = 0; k < LANES && n + k < b->batch; k++) sum += s[k], along += a[k];
+    }
+    *dbeta = sum, *dgamma = along;
+    float mean = sum / (b->batch * b->size), slope = along / (b->batch * b->size);
+    for (int64_t at = 0; at < b->size * width; at += LANES) {
+        vec unit = (*(const vec *)(x + at) - b->mean) * b->scale;
+        *(vec *)(d + at) = (*(vec *)(d + at) - mean - unit * slope) * (b->gamma * b->scale);
+    }
+}
+
 /* (x, gamma, beta, eps) -> (y, mean, variance) */
 static int batch_norm_(void **params, int64_t **shapes, int swish) {
     const float *x = params[0], *gamma = params[1], *beta = params[2], *eps = params[3];
     float *y = params[4], *mean = params[5], *variance = params[6];
     const struct norm whole = {
         .batch = shapes[0][0], .channels = shapes[0][1], .size = shapes[0][2] * shapes[0][3], .swish = swish};
-#pragma omp parallel for schedule(static)
-    for (int64_t c = 0; c < whole.channels; c++) {
-        struct norm b = whole;
-        statistics(&b, x + c * b.size, mean + c, variance + c);
-        b.gamma = gamma[c], b.beta = beta[c], b.mean = mean[c], b.scale = 1 / sqrtf(variance[c] + *eps);
-        normalize(&b, x + c * b.size, y + c * b.size);
+    const int64_t small = is_small(whole.batch, whole.size) ? whole.size * width_beside(whole.batch) : 0;
+    int failed = 0;
+#pragma omp parallel
+    {
+        float *work = malloc((small + 1) * sizeof(float));
+#pragma omp for schedule(static)
+        for (int64_t c = 0; c < whole.channels; c++) {
+            struct norm b = whole;
+            if (!work) continue;
+            if (small) {
+                beside(x + c * b.size, b.channels * b.size, b.batch, b.size, work);
+                statistics_small(&b, work, mean + c, variance + c);
+            } else
+                statistics(&b, x + c * b.size, mean + c, variance + c);
+            b.gamma = gamma[c], b.beta = beta[c], b.mean = mean[c], b.scale = 1 / sqrtf(variance[c] + *eps);
+            if (small) {
+                normalize_small(&b, work);
+                back(work, b.channels * b.size, b.batch, b.size, y + c * b.size);
+            } else
+                normalize(&b, x + c * b.size, y + c * b.size);
+        }
+        if (!work)
+#pragma omp atomic write
+            failed = 1;
+        free(work);
     }
-    return 0;
+    return failed;
 }
 
 /* (x, gamma, beta, eps, mean, variance, dy) -> (dx, dgamma, dbeta) */
@@ -325,13 +535,30 @@ static int batch_norm_grad_(void **params, int64_t **shapes, int swish) {
     float *dx = params[7], *dgamma = params[8], *dbeta = params[9];
     const struct norm whole = {
         .batch = shapes[0][0], .channels = shapes[0][1], .size = shapes[0][2] * shapes[0][3], .swish = swish};
-#pragma omp parallel for schedule(static)
-    for (int64_t c = 0; c < whole.channels; c++) {
-        struct norm b = whole;
-        b.gamma = gamma[c], b.beta = beta[c], b.mean = mean[c], b.scale = 1 / sqrtf(variance[c] + *eps);
-        normalize_grad(&b, x + c * b.size, dy + c * b.size, dx + c * b.size, dgamma + c, dbeta + c);
+    const int64_t small = is_small(whole.batch, whole.size) ? whole.size * width_beside(whole.batch) : 0;
+    int failed = 0;
+#pragma omp parallel
+    {
+        float *work = malloc((2 * small + 1) * sizeof(float));
+#pragma omp for schedule(static)
+        for (int64_t c = 0; c < whole.channels; c++) {
+            struct norm b = whole;
+            if (!work) continue;
+            b.gamma = gamma[c], b.beta = beta[c], b.mean = mean[c], b.scale = 1 / sqrtf(variance[c] + *eps);
+            if (small) {
+                beside(x + c * b.size, b.channels * b.size, b.batch, b.size, work);
+                beside(dy + c * b.size, b.channels * b.size, b.batch, b.size, work + small);
+                normalize_grad_small(&b, work, work + small, dgamma + c, dbeta + c);
+                back(work + small, b.channels * b.size, b.batch, b.size, dx + c * b.size);
+            } else
+                normalize_grad(&b, x + c * b.size, dy + c * b.size, dx + c * b.size, dgamma + c, dbeta + c);
+        }
+        if (!work)
+#pragma omp atomic write
+            failed = 1;
+        free(work);
     }
-    return 0;
+    return failed;
 }
 
 OPERATOR(batch_norm) { return batch_norm_(params, shapes, 0); }
