@@ -19,6 +19,9 @@
 #else
 #define FOR_EACH_CPU
 #endif
+#ifndef SMALL /* numbers of a plane that is small; given as 0 on the command line: none is */
+#define SMALL LANES
+#endif
 #define INLINE static inline __attribute__((always_inline))
 enum { LANES = 16, BLOCK = 4 * LANES };
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
@@ -64,11 +67,11 @@ INLINE vec sigmoid(vec x) {
 
 /* --- planes of fewer numbers than a vector has --- */
 
-/* Whole images side by side then, LANES of them a vector: pixel p of image n at work[p * width + n]. Each number and each
- * sum is that of the general way, in its order, so that the bytes are the same. */
+/* Whole images side by side then, LANES of them a vector: pixel p of image n at work[p * width + n]. Each number and
+ * each sum is that of the general way, in its order, so that the bytes are the same. */
 INLINE int64_t width_beside(int64_t batch) { return (batch + LANES - 1) / LANES * LANES; }
 
-INLINE int is_small(int64_t batch, int64_t pixels) { return batch >= LANES / 2 && pixels <= LANES; }
+INLINE int is_small(int64_t batch, int64_t pixels) { return batch >= LANES / 2 && pixels <= SMALL; }
 
 /* Put one channel's planes side by side: `step` numbers from one image's to the next's. */
 INLINE void beside(const float *x, int64_t step, int64_t batch, int64_t pixels, float *work) {
@@ -226,8 +229,7 @@ static int products(const struct depthwise *d, int by_tap, struct product *found
         int row = place / d->pitch, column = place % d->pitch;
         if (row >= d->out_height || column >= d->out_width) continue;
         int in = pixel_of(d, row, column, tap);
-        if (in >= 0)
-            found[count++] = (struct product){row * d->out_width + column, tap, in, place % LANES};
+        if (in >= 0) found[count++] = (struct product){row * d->out_width + column, tap, in, place % LANES};
     }
     return count;
 }
@@ -283,8 +285,7 @@ static int depthwise_small(const struct depthwise *d, const float *x, const floa
         float *work = malloc((in + out) * width_beside(d->batch) * sizeof(float));
 #pragma omp for schedule(static)
         for (int c = 0; c < d->channels; c++)
-            if (work)
-                forward_small(d, all, count, x + c * in, weight + c * d->kernel * d->kernel, y + c * out, work);
+            if (work) forward_small(d, all, count, x + c * in, weight + c * d->kernel * d->kernel, y + c * out, work);
         if (!work)
 #pragma omp atomic write
             failed = 1;

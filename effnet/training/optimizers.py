@@ -6,8 +6,14 @@ Each rule is mapped over the parameters with HyperMap: written as Python loops, 
 to compile.
 """
 
+from pathlib import Path
+
 import mindspore as ms
+import numpy as np
 from mindspore import nn, ops
+
+from effnet.native.build import shared_library
+from effnet.network import operators
 
 N, T = "Number", "Tensor"
 _rmsprop, _fused_rmsprop, _sgd, _adamw = (
@@ -21,7 +27,10 @@ def create(parameters, train):
 
     optimizer(grads, factor, lr) updates them by grads * factor.
     """
-    return {"rmsprop": RMSProp, "sgd": SGD, "adamw": AdamW}[train.opt](list(parameters), train)
+    rules = {"rmsprop": RMSProp, "sgd": SGD, "adamw": AdamW}
+    if train.device_target == "CPU" and operators.usable():
+        rules |= {"rmsprop": RMSPropInC, "adamw": AdamWInC}
+    return rules[train.opt](list(parameters), train)
 
 
 def states(parameters, prefix, value):
@@ -49,6 +58,10 @@ class Optimizer(nn.Cell):
             setattr(self, kind, states(parameters, kind, value))
         self.map = ops.HyperMap()
 
+    def told(self, *rule):
+        """For optimizers.c: a tensor for each parameter, of the rule's constants, its share of the rate, its decay."""
+        return tuple(ms.Tensor([*rule, *own], ms.float32) for own in zip(self.share, self.decay, strict=True))
+
 
 def _rate(lr, share):
     return lr if share == 1 else lr * share
@@ -62,7 +75,7 @@ class RMSProp(Optimizer):
     """TensorFlow's RMSProp: s = d s + (1 - d) g^2, m = mu m + lr g / sqrt(s + eps), w = w - m; s starts at one.
 
     Source: tensorflow/core/kernels/training_ops.cc ApplyRMSProp; tf.train.RMSPropOptimizer initialises the mean square
-    with ones. On accelerators by MindSpore's ApplyRMSProp, one kernel a parameter. By hand on a CPU: there that rounds
+    with ones. On accelerators by MindSpore's ApplyRMSProp, one kernel a parameter. Not on a CPU: there that rounds
     differently with the number of threads, which MindSpore picks by timing them.
     """
 
@@ -141,3 +154,56 @@ def _(beta1, beta2, eps, power1, power2, lr, factor, share, decay, w, first, sec
     ops.assign(second, v)
     step = (m / (1 - power1)) / (ops.sqrt(v / (1 - power2)) + eps)
     return ops.assign(w, w * (1 - lr * decay) - lr * step)
+
+
+class RMSPropInC(RMSProp):
+    """The same bytes as by hand, by optimizers.c: four operators a parameter, where there are 17."""
+
+    def __init__(self, parameters, train):
+        super().__init__(parameters, train)
+        self.constants = self.told(self.rho, _rest(self.rho), self.momentum, self.eps)
+        self.rule = _in_c("rmsprop")
+
+    def construct(self, grads, factor, lr):
+        rule = ops.partial(self.rule, (lr, factor))
+        return self.map(rule, self.constants, self.parameters, self.mean_square, self.moment, grads)
+
+
+class AdamWInC(AdamW):
+    """The same bytes as by hand, by optimizers.c."""
+
+    def __init__(self, parameters, train):
+        super().__init__(parameters, train)
+        self.constants = self.told(self.beta1, _rest(self.beta1), self.beta2, _rest(self.beta2), self.eps)
+        self.rule = _in_c("adamw")
+
+    def construct(self, grads, factor, lr):
+        power1, power2 = self.power1 * self.beta1, self.power2 * self.beta2
+        ops.assign(self.power1, power1)
+        ops.assign(self.power2, power2)
+        rule = ops.partial(self.rule, (lr, factor, power1, power2))
+        return self.map(rule, self.constants, self.parameters, self.moment, self.second_moment, grads)
+
+
+def _rest(share):
+    """1 - share, as a graph computes it."""
+    return np.float32(1) - np.float32(share)
+
+
+def _in_c(name):
+    """The rule `name` of optimizers.c for one parameter with two states."""
+
+    def three(w, *others):
+        return w, w, w
+
+    operator = ops.Custom(f"{shared_library(Path(__file__).parent)}:{name}", three, three, "aot")
+    rule = ops.MultitypeFuncGraph(f"{name}_in_c")
+
+    @rule.register("Tuple", T, T, T, T, T)
+    def _(told, constants, w, first, second, grad):
+        new, one, two = operator(w, first, second, grad, constants, *told)
+        ops.assign(first, one)
+        ops.assign(second, two)
+        return ops.assign(w, new)
+
+    return rule

@@ -4,6 +4,7 @@ of threads.
 
 import ctypes
 import hashlib
+import itertools
 import subprocess
 import sys
 
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.skipif(not operators.usable(), reason="the operators ar
 SIZES = [
     (3, 1, 8, "same"), (5, 1, 33, "same"), (5, 1, 1, "same"), (3, 2, 9, "same"), (5, 2, 8, "same"), (5, 2, 2, "same"),
     (3, 2, 1, "same"), (3, 2, 130, "same"), (3, 1, 9, "symmetric"), (3, 2, 16, "symmetric"), (5, 2, 9, "symmetric"),
+    (5, 1, 3, "same"), (5, 2, 3, "symmetric"), (3, 1, 2, "same"),
 ]  # fmt: skip
 
 
@@ -78,7 +80,7 @@ def test_depthwise_is_torchs(kernel, stride, height, padding):
         needed = max((-(-size // stride) - 1) * stride + kernel - size, 0)
         return needed // 2, needed - needed // 2
 
-    x, weight = numbers(0, 2, 6, height, height + 1), numbers(1, 6, 1, kernel, kernel)
+    x, weight = numbers(0, 9, 6, height, height + 1), numbers(1, 6, 1, kernel, kernel)
     expected = torch_gradients(
         lambda x, w: F.conv2d(F.pad(x, (*pads(height + 1), *pads(height))), w, stride=stride, groups=6), x, weight
     )
@@ -88,7 +90,7 @@ def test_depthwise_is_torchs(kernel, stride, height, padding):
 @pytest.mark.parametrize("kernel, stride, height, padding", SIZES)
 def test_depthwise_is_mindspores(kernel, stride, height, padding):
     conv = ConvBN(Layers(padding), 6, 6, kernel, stride, group=6).conv
-    x, weight = numbers(0, 2, 6, height, height + 1), numbers(1, 6, 1, kernel, kernel)
+    x, weight = numbers(0, 9, 6, height, height + 1), numbers(1, 6, 1, kernel, kernel)
     conv.weight.set_data(ms.Tensor(weight))
     inputs = ms.Tensor(x)
     value = conv(inputs)
@@ -105,7 +107,7 @@ def test_depthwise_is_mindspores(kernel, stride, height, padding):
 
 @pytest.mark.peers
 @pytest.mark.parametrize("swish", [False, True])
-@pytest.mark.parametrize("shape", [(3, 6, 5, 7), (2, 3, 16, 16), (4, 1, 1, 1)])
+@pytest.mark.parametrize("shape", [(3, 6, 5, 7), (2, 3, 16, 16), (4, 1, 1, 1), (20, 6, 3, 3)])
 def test_batch_norm_is_torchs(swish, shape):
     import torch
     from torch.nn import functional as F
@@ -151,13 +153,17 @@ def test_swish_far_from_zero():
 
 
 def test_the_same_bytes_on_any_processor_and_number_of_threads(tmp_path):
-    """The library, and one for a plain x86-64, each in a process of its own with 1 and 3 threads, give one digest."""
-    plain = tmp_path / "plain.so"
+    """The library, one for a plain x86-64 and one that takes small planes as large ones, each in a process of its own
+    with 1 and 3 threads, give one digest.
+    """
     sources = [str(path) for path in operators.FOLDER.glob("*.c")]
-    subprocess.run(["cc", *FLAGS, "-DFOR_EACH_CPU=", *sources, "-o", str(plain), "-lm"], check=True)
+    others = []
+    for flag in ("-DFOR_EACH_CPU=", "-DSMALL=0"):
+        others.append(str(tmp_path / f"{len(others)}.so"))
+        subprocess.run(["cc", *FLAGS, flag, *sources, "-o", others[-1], "-lm"], check=True)
     program = "import sys; from tests.network.test_operators import digest; print(digest(sys.argv[1]))"
     found = set()
-    for library in (operators._library(), plain):
+    for library in (operators._library(), *others):
         for threads in "13":
             env = {"OMP_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)}
             command = [sys.executable, "-c", program, library]
@@ -166,33 +172,41 @@ def test_the_same_bytes_on_any_processor_and_number_of_threads(tmp_path):
     assert len(found) == 1
 
 
+# (batch, height, width): large planes, and ones of fewer numbers than a vector, side by side in more than one of them
+PLANES = [(3, 33, 34), (8, 2, 2), (19, 3, 3), (32, 4, 3), (17, 1, 5), (16, 4, 4)]
+
+
 def digest(library):
     """Of all operators' results for some numbers, from the library called as MindSpore calls it."""
     library, total = ctypes.CDLL(library), hashlib.sha256()
-    x, weight, narrow, gate = (
-        numbers(0, 3, 5, 33, 34),
-        numbers(1, 5, 1, 5, 5),
-        numbers(2, 3, 5, 17, 17),
-        numbers(3, 3, 5),
-    )
     row, eps = numbers(4, 5), np.array([1e-3], np.float32)
-    mean, variance = np.float32(x.mean((0, 2, 3))), np.float32(x.var((0, 2, 3)))
-    for name, inputs, outputs in [
-        ("depthwise_same", [x, weight], [narrow]),
-        ("depthwise_same_grad", [x, weight, narrow], [x, weight]),
-        ("batch_norm_swish", [x, row, row, eps], [x, row, row]),
-        ("batch_norm_swish_grad", [x, row, row, eps, mean, variance, x], [x, row, row]),
-        ("sigmoid_", [x], [x]),
-        ("scale", [x, gate], [x]),
-        ("scale_grad", [x, gate, x], [x, gate]),
-    ]:
-        outputs = [np.empty_like(array) for array in outputs]
-        arrays = [*inputs, *outputs]
-        shapes = [(ctypes.c_int64 * array.ndim)(*array.shape) for array in arrays]
-        pointers = (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
-        of_shapes = (ctypes.c_void_p * len(arrays))(*(ctypes.addressof(shape) for shape in shapes))
-        ndims = (ctypes.c_int * len(arrays))(*(array.ndim for array in arrays))
-        assert getattr(library, name)(len(arrays), pointers, ndims, of_shapes, None, None, None) == 0
-        for array in outputs:
-            total.update(array.tobytes())
+    for batch, height, width in PLANES:
+        x, gate = numbers(0, batch, 5, height, width), numbers(3, batch, 5)
+        mean, variance = np.float32(x.mean((0, 2, 3))), np.float32(x.var((0, 2, 3)))
+        calls = [(f"batch_norm{kind}", [x, row, row, eps], [x, row, row]) for kind in ("", "_swish")]
+        calls += [
+            (f"batch_norm{kind}_grad", [x, row, row, eps, mean, variance, x[::-1].copy()], [x, row, row])
+            for kind in ("", "_swish")
+        ]
+        calls += [("sigmoid_", [x], [x]), ("scale", [x, gate], [x]), ("scale_grad", [x, gate, x], [x, gate])]
+        for kernel, stride, padding in itertools.product((3, 5), (1, 2), ("same", "symmetric")):
+            weight = numbers(1, 5, 1, kernel, kernel)
+            out = numbers(2, batch, 5, -(-height // stride), -(-width // stride))
+            calls += [(f"depthwise_{padding}", [x, weight], [out])]
+            calls += [(f"depthwise_{padding}_grad", [x, weight, out], [x, weight])]
+        for name, inputs, outputs in calls:
+            for array in called(library, name, inputs, outputs):
+                total.update(array.tobytes())
     return total.hexdigest()
+
+
+def called(library, name, inputs, outputs):
+    """What the operator answers, of the shapes of `outputs`."""
+    outputs = [np.empty_like(array) for array in outputs]
+    arrays = [*inputs, *outputs]
+    shapes = [(ctypes.c_int64 * array.ndim)(*array.shape) for array in arrays]
+    pointers = (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
+    of_shapes = (ctypes.c_void_p * len(arrays))(*(ctypes.addressof(shape) for shape in shapes))
+    ndims = (ctypes.c_int * len(arrays))(*(array.ndim for array in arrays))
+    assert getattr(library, name)(len(arrays), pointers, ndims, of_shapes, None, None, None) == 0
+    return outputs

@@ -1,0 +1,58 @@
+/* optimizers.py's rules for one float32 parameter on a CPU: one operator where MindSpore has one for each plus and times,
+ * and for each of those more to do than the arithmetic. The same operations in the same order: the same bytes, on any
+ * number of threads. params[]: what optimizers.py passes, then what comes back. */
+#include <math.h>
+#include <stdint.h>
+
+#define OPERATOR(name)                                                                                      \
+    __attribute__((visibility("default"))) int name(int count, void **params, int *ndims, int64_t **shapes, \
+                                                    const char **dtypes, void *stream, void *extra)
+enum { FEW = 1 << 14 }; /* numbers that are not worth a second thread */
+
+static int64_t size_of(int ndim, const int64_t *shape) {
+    int64_t size = 1;
+    for (int i = 0; i < ndim; i++) size *= shape[i];
+    return size;
+}
+
+/* grad * factor, with weight decay where there is some */
+static inline float decayed(float grad, float factor, float decay, float w) {
+    return decay > 0 ? grad * factor + decay * w : grad * factor;
+}
+
+/* (w, square, moment, grad, {rho, 1 - rho, mu, eps, share, decay}, lr, factor) -> (w, square, moment) */
+OPERATOR(rmsprop) {
+    const float *w = params[0], *square = params[1], *moment = params[2], *grad = params[3], *constant = params[4];
+    const float rho = constant[0], rest = constant[1], mu = constant[2], eps = constant[3], decay = constant[5];
+    const float lr = *(const float *)params[5] * constant[4], factor = *(const float *)params[6];
+    float *new = params[7], *s = params[8], *m = params[9];
+    const int64_t size = size_of(ndims[0], shapes[0]);
+#pragma omp parallel for schedule(static) if (size > FEW)
+    for (int64_t i = 0; i < size; i++) {
+        float g = decayed(grad[i], factor, decay, w[i]);
+        s[i] = rho * square[i] + rest * (g * g);
+        m[i] = mu * moment[i] + lr * g / sqrtf(s[i] + eps);
+        new[i] = w[i] - m[i];
+    }
+    return 0;
+}
+
+/* (w, first, second, grad, {beta1, 1 - beta1, beta2, 1 - beta2, eps, share, decay}, lr, factor, beta1^t, beta2^t)
+ * -> (w, first, second) */
+OPERATOR(adamw) {
+    const float *w = params[0], *first = params[1], *second = params[2], *grad = params[3], *constant = params[4];
+    const float beta1 = constant[0], rest1 = constant[1], beta2 = constant[2], rest2 = constant[3], eps = constant[4];
+    const float lr = *(const float *)params[5] * constant[5], factor = *(const float *)params[6];
+    const float left1 = 1 - *(const float *)params[7], left2 = 1 - *(const float *)params[8];
+    const float keep = 1 - lr * constant[6];
+    float *new = params[9], *m = params[10], *v = params[11];
+    const int64_t size = size_of(ndims[0], shapes[0]);
+#pragma omp parallel for schedule(static) if (size > FEW)
+    for (int64_t i = 0; i < size; i++) {
+        float g = grad[i] * factor;
+        m[i] = beta1 * first[i] + rest1 * g;
+        v[i] = beta2 * second[i] + rest2 * (g * g);
+        new[i] = w[i] * keep - lr * (m[i] / left1 / (sqrtf(v[i] / left2) + eps));
+    }
+    return 0;
+}
