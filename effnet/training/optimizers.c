@@ -1,6 +1,6 @@
-/* optimizers.py's rules for one float32 parameter on a CPU: one operator where MindSpore has one for each plus and times,
- * and for each of those more to do than the arithmetic. The same operations in the same order: the same bytes, on any
- * number of threads. params[]: what optimizers.py passes, then what comes back. */
+/* optimizers.py's rules for one float32 parameter on a CPU: one operator where MindSpore has one for each plus and
+ * times, and for each of those more to do than the arithmetic. The same operations in the same order: the same bytes,
+ * on any number of threads. params[]: what optimizers.py passes, then what comes back. */
 #include <math.h>
 #include <stdint.h>
 
