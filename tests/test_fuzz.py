@@ -22,6 +22,7 @@ from effnet.cli import predict
 from effnet.data.presets import decode, eval_preset
 from effnet.errors import InputError
 from effnet.files import sha256, write_json
+from effnet.mindir.version_1 import to_version_1
 from effnet.network import checkpoint
 from effnet.results import classes
 from effnet.runtimes import NAMES, tuned
@@ -167,6 +168,15 @@ def test_what_an_onnx_file_says_of_itself(todo, exported, tmp_path_factory):
         return list(predict.predict(predict.load(str(path)), [str(ROOT / "docs")]))
 
     ends_well(work, path)
+
+
+@fuzzed
+def test_mindir(todo, finished, tmp_path_factory):
+    """Damages fall where the graph is, and its weights make up most of the file."""
+    path = tmp_path_factory.getbasetemp() / "damaged.mindir"
+    sound = (finished.folder / "models/effnet.mindir").read_bytes()
+    path.write_bytes(damaged(sound, [(kind, place**8, *rest) for kind, place, *rest in todo]))
+    ends_well(lambda: to_version_1(path, path.with_suffix(".1")), path)
 
 
 @fuzzed

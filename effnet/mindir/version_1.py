@@ -58,6 +58,17 @@ def to_version_1(source, target):
     does not answer as MindSpore does; the operators are named.
     """
     model = _read(source)
+    try:
+        _convert(source, model)
+    except (KeyError, IndexError, TypeError, ValueError) as problem:  # what refers to nothing, or to what it is not
+        raise InputError(
+            f"{source}: damaged ({type(problem).__name__}: {problem}); `dvc repro export` makes it anew"
+        ) from None
+    with whole(target) as file:
+        file.write(model.SerializeToString(deterministic=True))
+
+
+def _convert(source, model):
     nodes = [node for node in model.graph.node if node.op_type != "Constant"]
     constants = {node.output[0]: node for node in model.graph.node if node.op_type == "Constant"}
     primitives = {primitive.name: primitive for primitive in model.primitives}
@@ -84,8 +95,6 @@ def to_version_1(source, target):
     _replace(model.graph.node, [node for name, node in constants.items() if name in used] + kept)
     _replace(model.primitives, made.values())
     model.mind_ir_version = TO
-    with whole(target) as file:
-        file.write(model.SerializeToString(deterministic=True))
 
 
 def _read(source):
@@ -93,7 +102,7 @@ def _read(source):
     try:
         with open(source, "rb") as file:
             model.ParseFromString(file.read())
-    except (DecodeError, RuntimeError):
+    except (DecodeError, RuntimeError, ValueError):  # ValueError: text that is not UTF-8
         model.Clear()
     except OSError as error:
         raise InputError(f"{source}: {error.strerror}; export the model first") from None
