@@ -10,9 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OPERATOR(name)                                                                                      \
-    __attribute__((visibility("default"))) int name(int count, void **params, int *ndims, int64_t **shapes, \
-                                                    const char **dtypes, void *stream, void *extra)
+#include "operator.h"
+
 #ifdef FOR_EACH_CPU /* given empty on the command line: one version for all processors */
 #elif defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
@@ -276,60 +275,26 @@ FOR_EACH_CPU static void backward_small(const struct depthwise *d, const struct 
     back(din, d->channels * pixels, d->batch, pixels, dx);
 }
 
-static int depthwise_small(const struct depthwise *d, const float *x, const float *weight, float *y) {
-    struct product all[PRODUCTS];
-    int count = products(d, 0, all), failed = 0;
-    int64_t in = d->height * d->width, out = d->out_height * d->out_width;
-#pragma omp parallel
-    {
-        float *work = malloc((in + out) * width_beside(d->batch) * sizeof(float));
-#pragma omp for schedule(static)
-        for (int c = 0; c < d->channels; c++)
-            if (work) forward_small(d, all, count, x + c * in, weight + c * d->kernel * d->kernel, y + c * out, work);
-        if (!work)
-#pragma omp atomic write
-            failed = 1;
-        free(work);
-    }
-    return failed;
-}
-
-static int depthwise_grad_small(const struct depthwise *d, const float *x, const float *weight, const float *dy,
-                                float *dx, float *dweight) {
-    struct product all[PRODUCTS];
-    int count = products(d, 1, all), taps = d->kernel * d->kernel, failed = 0;
-    int64_t in = d->height * d->width, out = d->out_height * d->out_width;
-#pragma omp parallel
-    {
-        float *work = malloc((2 * in + out) * width_beside(d->batch) * sizeof(float));
-#pragma omp for schedule(static)
-        for (int c = 0; c < d->channels; c++) {
-            double sum[64] = {0};
-            if (work)
-                backward_small(d, all, count, x + c * in, weight + c * taps, dy + c * out, dx + c * in, sum, work);
-            for (int t = 0; t < taps; t++) dweight[c * taps + t] = sum[t];
-        }
-        if (!work)
-#pragma omp atomic write
-            failed = 1;
-        free(work);
-    }
-    return failed;
-}
-
 static int depthwise(void **params, int64_t **shapes, int same) {
     struct depthwise d = depthwise_of(shapes[0], shapes[1], shapes[2], same);
+    struct product all[PRODUCTS];
     float *x = params[0], *weight = params[1], *y = params[2];
-    int failed = d.kernel > 8;
-    if (!failed && small_planes(&d)) return depthwise_small(&d, x, weight, y);
+    const int64_t in = d.height * d.width, out = d.out_height * d.out_width;
+    int failed = d.kernel > 8, taps = d.kernel * d.kernel, small = !failed && small_planes(&d);
+    int count = small ? products(&d, 0, all) : 0, tasks = small ? d.channels : d.batch * d.channels;
+    size_t size = small ? (in + out) * width_beside(d.batch) : d.stride * d.stride * d.plane + d.length;
 #pragma omp parallel
     {
-        float *work = calloc(d.stride * d.stride * d.plane + d.length, sizeof(float));
+        float *work = calloc(size, sizeof(float));
 #pragma omp for schedule(static)
-        for (int i = 0; i < d.batch * d.channels; i++)
-            if (work && !failed)
-                forward_plane(&d, x + (int64_t)i * d.height * d.width, weight + i % d.channels * d.kernel * d.kernel,
-                              y + (int64_t)i * d.out_height * d.out_width, work);
+        for (int i = 0; i < tasks; i++) { /* a channel of small planes, or one plane */
+            if (!work || failed) continue;
+            const float *w = weight + i % d.channels * taps;
+            if (small)
+                forward_small(&d, all, count, x + i * in, w, y + i * out, work);
+            else
+                forward_plane(&d, x + i * in, w, y + i * out, work);
+        }
         if (!work)
 #pragma omp atomic write
             failed = 1;
@@ -341,19 +306,26 @@ static int depthwise(void **params, int64_t **shapes, int same) {
 /* (x, weight, dy) -> (dx, dweight) */
 static int depthwise_grad(void **params, int64_t **shapes, int same) {
     struct depthwise d = depthwise_of(shapes[0], shapes[1], shapes[2], same);
+    struct product all[PRODUCTS];
     float *x = params[0], *weight = params[1], *dy = params[2], *dx = params[3], *dweight = params[4];
-    int failed = d.kernel > 8, taps = d.kernel * d.kernel;
-    if (!failed && small_planes(&d)) return depthwise_grad_small(&d, x, weight, dy, dx, dweight);
+    const int64_t in = d.height * d.width, out = d.out_height * d.out_width;
+    int failed = d.kernel > 8, taps = d.kernel * d.kernel, small = !failed && small_planes(&d);
+    int count = small ? products(&d, 1, all) : 0;
+    size_t size =
+        small ? (2 * in + out) * width_beside(d.batch) : 2 * d.stride * d.stride * d.plane + d.plane + 2 * d.reach;
 #pragma omp parallel
     {
-        float *work = calloc(2 * d.stride * d.stride * d.plane + d.plane + 2 * d.reach, sizeof(float));
+        float *work = calloc(size, sizeof(float));
 #pragma omp for schedule(static)
         for (int c = 0; c < d.channels; c++) {
             double sum[64] = {0};
-            for (int n = 0; n < d.batch && work && !failed; n++) {
-                int64_t i = n * d.channels + c, in = i * d.height * d.width, out = i * d.out_height * d.out_width;
-                memset(dx + in, 0, sizeof(float) * d.height * d.width); /* a last row or column that no tap reaches */
-                backward_plane(&d, x + in, weight + c * taps, dy + out, dx + in, sum, work);
+            if (!work || failed) continue;
+            if (small)
+                backward_small(&d, all, count, x + c * in, weight + c * taps, dy + c * out, dx + c * in, sum, work);
+            for (int n = 0; n < (small ? 0 : d.batch); n++) {
+                int64_t i = n * d.channels + c;
+                memset(dx + i * in, 0, sizeof(float) * in); /* a last row or column that no tap reaches */
+                backward_plane(&d, x + i * in, weight + c * taps, dy + i * out, dx + i * in, sum, work);
             }
             for (int t = 0; t < taps; t++) dweight[c * taps + t] = sum[t];
         }
@@ -575,9 +547,7 @@ FOR_EACH_CPU static void sigmoids(const float *x, float *y, int64_t count) {
 
 /* x -> 1 / (1 + exp(-x)), of any shape */
 OPERATOR(sigmoid_) {
-    int64_t size = 1;
-    for (int i = 0; i < ndims[0]; i++) size *= shapes[0][i];
-    const int64_t part = 1 << 14;
+    const int64_t size = size_of(ndims[0], shapes[0]), part = 1 << 14;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < size; i += part)
         sigmoids((const float *)params[0] + i, (float *)params[1] + i, size - i < part ? size - i : part);

@@ -116,6 +116,15 @@ def scale():
     return ops.Custom(name, _first, _first, "aot", bprop)
 
 
+def update(rule):
+    """f(w, first state, second state, gradient, ...) -> the new (w, first, second) by `rule` of optimizers.c."""
+
+    def three(w, *others):
+        return w, w, w
+
+    return ops.Custom(f"{_library()}:{rule}", three, three, "aot")
+
+
 def batch_norm(swish):
     """f(x (N, C, H, W), gamma (C,), beta (C,), eps (1,)) -> (y, mean (C,), biased variance (C,)); swish: y is swish
     of the normalised x.

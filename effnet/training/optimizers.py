@@ -6,13 +6,10 @@ Each rule is mapped over the parameters with HyperMap: written as Python loops, 
 to compile.
 """
 
-from pathlib import Path
-
 import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
-from effnet.native.build import shared_library
 from effnet.network import operators
 
 N, T = "Number", "Tensor"
@@ -59,7 +56,7 @@ class Optimizer(nn.Cell):
         self.map = ops.HyperMap()
 
     def told(self, *rule):
-        """For optimizers.c: a tensor for each parameter, of the rule's constants, its share of the rate, its decay."""
+        """For network/optimizers.c: a tensor a parameter, of the rule's constants, its share of the rate, its decay."""
         return tuple(ms.Tensor([*rule, *own], ms.float32) for own in zip(self.share, self.decay, strict=True))
 
 
@@ -138,10 +135,15 @@ class AdamW(Optimizer):
         self.power1 = ms.Parameter(ms.Tensor(1.0, ms.float32), name="beta1_power", requires_grad=False)
         self.power2 = ms.Parameter(ms.Tensor(1.0, ms.float32), name="beta2_power", requires_grad=False)
 
-    def construct(self, grads, factor, lr):
+    def powers(self):
+        """Both betas to the number of this update."""
         power1, power2 = self.power1 * self.beta1, self.power2 * self.beta2
         ops.assign(self.power1, power1)
         ops.assign(self.power2, power2)
+        return power1, power2
+
+    def construct(self, grads, factor, lr):
+        power1, power2 = self.powers()
         rule = ops.partial(_adamw, self.beta1, self.beta2, self.eps, power1, power2, lr, factor)
         return self.map(rule, self.share, self.decay, self.parameters, self.moment, self.second_moment, grads)
 
@@ -157,7 +159,7 @@ def _(beta1, beta2, eps, power1, power2, lr, factor, share, decay, w, first, sec
 
 
 class RMSPropInC(RMSProp):
-    """The same bytes as by hand, by optimizers.c: four operators a parameter, where there are 17."""
+    """The same bytes as by hand, by network/optimizers.c: four operators a parameter, where there are 17."""
 
     def __init__(self, parameters, train):
         super().__init__(parameters, train)
@@ -170,7 +172,7 @@ class RMSPropInC(RMSProp):
 
 
 class AdamWInC(AdamW):
-    """The same bytes as by hand, by optimizers.c."""
+    """The same bytes as by hand, by network/optimizers.c."""
 
     def __init__(self, parameters, train):
         super().__init__(parameters, train)
@@ -178,9 +180,7 @@ class AdamWInC(AdamW):
         self.rule = _in_c("adamw")
 
     def construct(self, grads, factor, lr):
-        power1, power2 = self.power1 * self.beta1, self.power2 * self.beta2
-        ops.assign(self.power1, power1)
-        ops.assign(self.power2, power2)
+        power1, power2 = self.powers()
         rule = ops.partial(self.rule, (lr, factor, power1, power2))
         return self.map(rule, self.constants, self.parameters, self.moment, self.second_moment, grads)
 
@@ -191,13 +191,8 @@ def _rest(share):
 
 
 def _in_c(name):
-    """The rule `name` of optimizers.c for one parameter with two states."""
-
-    def three(w, *others):
-        return w, w, w
-
-    operator = ops.Custom(f"{shared_library(Path(__file__).parent)}:{name}", three, three, "aot")
-    rule = ops.MultitypeFuncGraph(f"{name}_in_c")
+    """The rule `name` of network/optimizers.c for one parameter with two states."""
+    operator, rule = operators.update(name), ops.MultitypeFuncGraph(f"{name}_in_c")
 
     @rule.register("Tuple", T, T, T, T, T)
     def _(told, constants, w, first, second, grad):

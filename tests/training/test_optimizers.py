@@ -1,4 +1,4 @@
-"""effnet/training/optimizers.c against the rules written in MindSpore's operators: the same bytes."""
+"""effnet/network/optimizers.c against the rules written in MindSpore's operators: the same bytes."""
 
 import mindspore as ms
 import numpy as np

@@ -1,19 +1,11 @@
-/* optimizers.py's rules for one float32 parameter on a CPU: one operator where MindSpore has one for each plus and
- * times, and for each of those more to do than the arithmetic. The same operations in the same order: the same bytes,
- * on any number of threads. params[]: what optimizers.py passes, then what comes back. */
+/* training/optimizers.py's rules for one float32 parameter on a CPU: one operator where MindSpore has one for each plus
+ * and times, and for each of those more to do than the arithmetic. The same operations in the same order: the same
+ * bytes, on any number of threads. params[]: what that passes, then what comes back. */
 #include <math.h>
-#include <stdint.h>
 
-#define OPERATOR(name)                                                                                      \
-    __attribute__((visibility("default"))) int name(int count, void **params, int *ndims, int64_t **shapes, \
-                                                    const char **dtypes, void *stream, void *extra)
+#include "operator.h"
+
 enum { FEW = 1 << 14 }; /* numbers that are not worth a second thread */
-
-static int64_t size_of(int ndim, const int64_t *shape) {
-    int64_t size = 1;
-    for (int i = 0; i < ndim; i++) size *= shape[i];
-    return size;
-}
 
 /* grad * factor, with weight decay where there is some */
 static inline float decayed(float grad, float factor, float decay, float w) {
