@@ -57,6 +57,13 @@ def npus(dev="/dev"):
     return [there[number] for span in spans for number in range(span[0], span[-1] + 1) if number in there]
 
 
+def vectors():
+    """The widest vectors of this processor that are of use here: "avx512f", "avx2", or "" for neither."""
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text().split() if platform.machine() == "x86_64" and cpuinfo.exists() else ()
+    return next((name for name in ("avx512f", "avx2") if name in flags), "")
+
+
 def cores_for(processes):
     """Cores for each of so many processes that share this machine: those it is bound to, or its part of all that their
     parent may use.
@@ -84,7 +91,7 @@ def _missing_ascend():
 
 
 def describe():
-    """What a measurement must name: processor, cores, MindSpore's convolution setting."""
+    """What a measurement must name: processor and its vectors, cores, MindSpore's convolution setting."""
     cpu = platform.processor() or platform.machine()
     try:
         cpu = next(
@@ -95,7 +102,7 @@ def describe():
     except (OSError, StopIteration):
         pass
     return {
-        "cpu": cpu,
+        "cpu": f"{cpu} ({vectors()})" if vectors() else cpu,
         "cores": len(os.sched_getaffinity(0)),
         "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA", "default"),
     }

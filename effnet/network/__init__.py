@@ -5,25 +5,21 @@ that sets it.
 """
 
 import os
-import platform
 import sys
-from pathlib import Path
 
-from effnet.devices import cuda
-from effnet.devices.machine import mindspore_folder
+from effnet.devices import cuda, machine
 
 
 def _set_environment():
     # On AVX-512 hosts MindSpore's oneDNN falls back to reference convolutions; held to AVX2 it uses its fast ones, five
     # times faster.
-    cpuinfo = Path("/proc/cpuinfo")
-    if platform.machine() == "x86_64" and cpuinfo.exists() and "avx512f" in cpuinfo.read_text():
+    if machine.vectors() == "avx512f":
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")  # a value that the user set is left alone, here and below
     # Waiting threads of operators.c would spin in MindSpore's way: a third slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GLOG_v", "4")  # failures reach us as exceptions; MindSpore's own log lines would bury ours
     # It looks for devices before a recipe can say which one it wants.
-    cuda.prepare_mindspore(mindspore_folder() / "lib/plugin")
+    cuda.prepare_mindspore(machine.mindspore_folder() / "lib/plugin")
 
 
 if "mindspore" not in sys.modules:

@@ -1,6 +1,6 @@
 /* What a training step spends most of its time on, for one float32 NCHW batch on a CPU: depthwise convolution, batch
- * normalisation with swish, squeeze-and-excitation's scaling. operators.py makes MindSpore operators of them, whose
- * arguments each function gets as params[] (inputs, then outputs) with their shapes[].
+ * normalisation with its activation, squeeze-and-excitation's scaling. operators.py makes MindSpore operators of them,
+ * whose arguments each function gets as params[] (inputs, then outputs) with their shapes[].
  *
  * Each sum is taken by one thread in one order, over lanes that do not depend on the processor: results are the same
  * bytes on any number of threads. Nothing is kept for the backward pass but the inputs: what it needs of the forward
@@ -12,42 +12,57 @@
 
 #include "operator.h"
 
-#ifdef FOR_EACH_CPU /* given empty on the command line: one version for all processors */
-#elif defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
+#ifdef __AVX512F__
+enum { WIDTH = 16 };
+#elif defined(__AVX2__)
+enum { WIDTH = 8 };
 #else
-#define FOR_EACH_CPU
+enum { WIDTH = 4 };
 #endif
 #ifndef SMALL /* numbers of a plane that is small; given as 0 on the command line: none is */
 #define SMALL LANES
 #endif
 #define INLINE static inline __attribute__((always_inline))
-enum { LANES = 16, BLOCK = 4 * LANES };
-typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef double dvec __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+/* LANES running sums, in as many vectors as that takes here; BLOCK: numbers that a loop has under way at once */
+enum { LANES = 16, VECTORS = LANES / WIDTH, BLOCK = 4 * LANES, HALF = WIDTH / 2 };
+typedef float vec __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
+typedef int32_t ivec __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
+typedef float half __attribute__((vector_size(4 * HALF), aligned(4), may_alias));
+typedef double dvec __attribute__((vector_size(8 * HALF), aligned(8), may_alias));
 
 /* --- vectors --- */
 
-/* LANES numbers at `from`, of which `left` are there: `fill` in the place of the others. */
+/* WIDTH numbers at `from`, of which `left` are there: `fill` in the place of the others. */
 INLINE vec load(const float *from, int64_t left, float fill) {
-    if (left >= LANES) return *(const vec *)from;
+    if (left >= WIDTH) return *(const vec *)from;
     vec v = (vec){0} + fill;
-    memcpy(&v, from, left * sizeof(float));
+    if (left > 0) memcpy(&v, from, left * sizeof(float));
     return v;
 }
 
 INLINE void store(float *to, int64_t left, vec v) {
-    if (left >= LANES)
+    if (left >= WIDTH)
         *(vec *)to = v;
-    else
+    else if (left > 0)
         memcpy(to, &v, left * sizeof(float));
 }
 
-INLINE double total(vec v) {
+/* The sum of LANES running sums, in their order. */
+INLINE double total(const vec *v) {
     double sum = 0;
-    for (int i = 0; i < LANES; i++) sum += v[i];
+    for (int i = 0; i < LANES; i++) sum += v[i / WIDTH][i % WIDTH];
     return sum;
+}
+
+/* WIDTH running sums in double precision. */
+INLINE void add(dvec *sum, vec v) {
+    const half *halves = (const half *)&v;
+    for (int i = 0; i < 2; i++) sum[i] += __builtin_convertvector(halves[i], dvec);
+}
+
+/* The sum of the first `left` of them, added to `to` one by one. */
+INLINE void add_up(const dvec *sum, int64_t left, double *to) {
+    for (int k = 0; k < WIDTH && k < left; k++) *to += sum[k / HALF][k % HALF];
 }
 
 INLINE vec choose(ivec which, vec a, vec b) { return (vec)((which & (ivec)a) | (~which & (ivec)b)); }
@@ -64,9 +79,24 @@ INLINE vec sigmoid(vec x) {
     return 1 / (1 + (p * r * r + r + 1) * power);
 }
 
+enum activation { NONE, SWISH, RELU6 };
+
+INLINE vec activated(vec z, enum activation act) {
+    vec zero = {0}, six = zero + 6;
+    if (act == SWISH) return z * sigmoid(z);
+    return act == RELU6 ? choose(z < zero, zero, choose(z > six, six, z)) : z; /* NaN stays */
+}
+
+/* d times the activation's derivative at z. */
+INLINE vec through(vec d, vec z, enum activation act) {
+    vec zero = {0}, g = zero;
+    if (act == SWISH) return g = sigmoid(z), d * (g * (1 + z * (1 - g)));
+    return act == RELU6 ? choose((z > zero) & (z < zero + 6), d, zero) : d;
+}
+
 /* --- planes of fewer numbers than a vector has --- */
 
-/* Whole images side by side then, LANES of them a vector: pixel p of image n at work[p * width + n]. Each number and
+/* Whole images side by side then, one a lane: pixel p of image n at work[p * width + n]. Each number and
  * each sum is that of the general way, in its order, so that the bytes are the same. */
 INLINE int64_t width_beside(int64_t batch) { return (batch + LANES - 1) / LANES * LANES; }
 
@@ -138,29 +168,23 @@ INLINE void deal(const struct depthwise *d, float *plane, float *dealt, int back
 /* out[i] = sum over taps of weight[t] * in[shift[t] + i]; length in whole BLOCKs. */
 INLINE void correlate(const float *in, const int *shift, const float *weight, int taps, float *out, int length) {
     for (int i = 0; i < length; i += BLOCK) {
-        vec a = {0}, b = {0}, c = {0}, e = {0};
-        for (int t = 0; t < taps; t++) {
-            const vec *from = (const vec *)(in + shift[t] + i);
-            a += weight[t] * from[0];
-            b += weight[t] * from[1];
-            c += weight[t] * from[2];
-            e += weight[t] * from[3];
-        }
-        vec *to = (vec *)(out + i);
-        to[0] = a, to[1] = b, to[2] = c, to[3] = e;
+        vec sum[BLOCK / WIDTH] = {0};
+        for (int t = 0; t < taps; t++)
+            for (int k = 0; k < BLOCK / WIDTH; k++) sum[k] += weight[t] * ((const vec *)(in + shift[t] + i))[k];
+        for (int k = 0; k < BLOCK / WIDTH; k++) ((vec *)(out + i))[k] = sum[k];
     }
 }
 
 INLINE double dot(const float *x, const float *y, int length) {
-    vec a = {0}, b = {0}, c = {0}, e = {0};
-    for (int i = 0; i < length; i += BLOCK) {
-        const vec *u = (const vec *)(x + i), *v = (const vec *)(y + i);
-        a += u[0] * v[0];
-        b += u[1] * v[1];
-        c += u[2] * v[2];
-        e += u[3] * v[3];
-    }
-    return total((a + b) + (c + e));
+    vec sum[4][VECTORS] = {0};
+    for (int i = 0; i < length; i += BLOCK)
+        for (int k = 0; k < 4; k++)
+            for (int v = 0; v < VECTORS; v++) {
+                int at = i + k * LANES + v * WIDTH;
+                sum[k][v] += *(const vec *)(x + at) * *(const vec *)(y + at);
+            }
+    for (int v = 0; v < VECTORS; v++) sum[0][v] = (sum[0][v] + sum[1][v]) + (sum[2][v] + sum[3][v]);
+    return total(sum[0]);
 }
 
 /* Where tap (row, column) reads, from the start of dealt plane 0, and from that of its own. */
@@ -172,8 +196,7 @@ INLINE int tap_shift(const struct depthwise *d, int tap) {
     return tap / d->kernel / d->stride * d->pitch + tap % d->kernel / d->stride;
 }
 
-FOR_EACH_CPU static void forward_plane(const struct depthwise *d, float *x, const float *weight, float *y,
-                                       float *work) {
+static void forward_plane(const struct depthwise *d, float *x, const float *weight, float *y, float *work) {
     int shift[64], taps = d->kernel * d->kernel;
     float *out = work + d->stride * d->stride * d->plane;
     for (int t = 0; t < taps; t++) shift[t] = tap_plane(d, t) * d->plane + tap_shift(d, t);
@@ -184,8 +207,8 @@ FOR_EACH_CPU static void forward_plane(const struct depthwise *d, float *x, cons
 }
 
 /* One plane's gradient, and what it adds to its channel's weight gradient. */
-FOR_EACH_CPU static void backward_plane(const struct depthwise *d, float *x, const float *weight, const float *dy,
-                                        float *dx, double *dweight, float *work) {
+static void backward_plane(const struct depthwise *d, float *x, const float *weight, const float *dy, float *dx,
+                           double *dweight, float *work) {
     int taps = d->kernel * d->kernel, planes = d->stride * d->stride;
     float *dealt = work + planes * d->plane;
     float *out = dealt + planes * d->plane + d->reach; /* zeros before and behind it */
@@ -235,12 +258,12 @@ static int products(const struct depthwise *d, int by_tap, struct product *found
 
 enum { PRODUCTS = 64 * 2 * LANES }; /* more than there can be */
 
-FOR_EACH_CPU static void forward_small(const struct depthwise *d, const struct product *all, int count, const float *x,
-                                       const float *weight, float *y, float *work) {
+static void forward_small(const struct depthwise *d, const struct product *all, int count, const float *x,
+                          const float *weight, float *y, float *work) {
     int64_t pixels = d->height * d->width, outs = d->out_height * d->out_width, width = width_beside(d->batch);
     float *in = work, *out = work + pixels * width;
     beside(x, d->channels * pixels, d->batch, pixels, in);
-    for (int64_t n = 0; n < width; n += LANES)
+    for (int64_t n = 0; n < width; n += WIDTH)
         for (int i = 0, o = 0; o < outs; o++) {
             vec sum = {0};
             for (; i < count && all[i].out == o; i++)
@@ -250,17 +273,17 @@ FOR_EACH_CPU static void forward_small(const struct depthwise *d, const struct p
     back(out, d->channels * outs, d->batch, outs, y);
 }
 
-FOR_EACH_CPU static void backward_small(const struct depthwise *d, const struct product *all, int count, const float *x,
-                                        const float *weight, const float *dy, float *dx, double *dweight, float *work) {
+static void backward_small(const struct depthwise *d, const struct product *all, int count, const float *x,
+                           const float *weight, const float *dy, float *dx, double *dweight, float *work) {
     int64_t pixels = d->height * d->width, outs = d->out_height * d->out_width, width = width_beside(d->batch);
     float *in = work, *din = in + pixels * width, *dout = din + pixels * width;
     beside(x, d->channels * pixels, d->batch, pixels, in);
     beside(dy, d->channels * outs, d->batch, outs, dout);
     memset(din, 0, pixels * width * sizeof(float));
-    for (int64_t n = 0; n < width; n += LANES)
+    for (int64_t n = 0; n < width; n += WIDTH)
         for (int i = 0; i < count;) {
             int tap = all[i].tap;
-            dvec sum = {0};
+            dvec sum[2] = {0};
             while (i < count && all[i].tap == tap) {
                 vec part = {0};
                 for (int lane = all[i].lane; i < count && all[i].tap == tap && all[i].lane == lane; i++) {
@@ -268,9 +291,9 @@ FOR_EACH_CPU static void backward_small(const struct depthwise *d, const struct 
                     part += from * *(vec *)(in + all[i].in * width + n);
                     *(vec *)(din + all[i].in * width + n) += weight[tap] * from;
                 }
-                sum += __builtin_convertvector(part, dvec);
+                add(sum, part);
             }
-            for (int64_t k = 0; k < LANES && n + k < d->batch; k++) dweight[tap] += sum[k];
+            add_up(sum, d->batch - n, dweight + tap);
         }
     back(din, d->channels * pixels, d->batch, pixels, dx);
 }
@@ -342,97 +365,97 @@ OPERATOR(depthwise_symmetric) { return depthwise(params, shapes, 0); }
 OPERATOR(depthwise_same_grad) { return depthwise_grad(params, shapes, 1); }
 OPERATOR(depthwise_symmetric_grad) { return depthwise_grad(params, shapes, 0); }
 
-/* --- batch normalisation, with or without swish --- */
+/* --- batch normalisation and what comes after it; frozen: by given statistics, which are constants --- */
 
 struct norm {
     int64_t batch, channels, size; /* size: numbers in a plane */
-    int swish;
+    enum activation act;
+    int frozen;
     float gamma, beta, mean, scale; /* of one channel; scale: 1 / sqrt(variance + eps) */
 };
 
 /* One channel's mean and (biased) variance over the batch in two passes; the second finds its planes in the cache. */
-FOR_EACH_CPU static void statistics(const struct norm *b, const float *x, float *mean, float *variance) {
+static void statistics(const struct norm *b, const float *x, float *mean, float *variance) {
     double sum = 0, square = 0;
     for (int64_t n = 0; n < b->batch; n++) {
-        vec s = {0};
-        for (int64_t i = 0; i < b->size; i += LANES) s += load(x + n * b->channels * b->size + i, b->size - i, 0);
+        vec s[VECTORS] = {0};
+        for (int64_t i = 0; i < b->size; i += LANES)
+            for (int v = 0; v < VECTORS; v++)
+                s[v] += load(x + n * b->channels * b->size + i + v * WIDTH, b->size - i - v * WIDTH, 0);
         sum += total(s);
     }
     *mean = sum / (b->batch * b->size);
     for (int64_t n = 0; n < b->batch; n++) {
-        vec s = {0};
-        for (int64_t i = 0; i < b->size; i += LANES) {
-            vec away = load(x + n * b->channels * b->size + i, b->size - i, *mean) - *mean;
-            s += away * away;
-        }
+        vec s[VECTORS] = {0};
+        for (int64_t i = 0; i < b->size; i += LANES)
+            for (int v = 0; v < VECTORS; v++) {
+                vec away = load(x + n * b->channels * b->size + i + v * WIDTH, b->size - i - v * WIDTH, *mean) - *mean;
+                s[v] += away * away;
+            }
         square += total(s);
     }
     *variance = square / (b->batch * b->size);
 }
 
 /* The same of planes side by side. */
-FOR_EACH_CPU static void statistics_small(const struct norm *b, const float *work, float *mean, float *variance) {
+static void statistics_small(const struct norm *b, const float *work, float *mean, float *variance) {
     int64_t width = width_beside(b->batch);
     for (int pass = 0; pass < 2; pass++) {
         double sum = 0;
-        for (int64_t n = 0; n < width; n += LANES) {
-            dvec s = {0};
+        for (int64_t n = 0; n < width; n += WIDTH) {
+            dvec s[2] = {0};
             for (int64_t p = 0; p < b->size; p++) {
                 vec v = *(const vec *)(work + p * width + n);
                 if (pass) v = (v - *mean) * (v - *mean);
-                s += __builtin_convertvector(v, dvec);
+                add(s, v);
             }
-            for (int64_t k = 0; k < LANES && n + k < b->batch; k++) sum += s[k];
+            add_up(s, b->batch - n, &sum);
         }
         *(pass ? variance : mean) = sum / (b->batch * b->size);
     }
 }
 
-FOR_EACH_CPU static void normalize_small(const struct norm *b, float *work) {
+static void normalize_small(const struct norm *b, float *work) {
     float factor = b->gamma * b->scale, shift = b->beta - b->mean * factor;
-    for (int64_t i = 0; i < b->size * width_beside(b->batch); i += LANES) {
-        vec z = *(vec *)(work + i) * factor + shift;
-        if (b->swish) z *= sigmoid(z);
-        *(vec *)(work + i) = z;
+    for (int64_t i = 0; i < b->size * width_beside(b->batch); i += WIDTH) {
+        *(vec *)(work + i) = activated(*(vec *)(work + i) * factor + shift, b->act);
     }
 }
 
-FOR_EACH_CPU static void normalize(const struct norm *b, const float *x, float *y) {
+static void normalize(const struct norm *b, const float *x, float *y) {
     float factor = b->gamma * b->scale, shift = b->beta - b->mean * factor;
     for (int64_t n = 0; n < b->batch; n++)
-        for (int64_t i = 0; i < b->size; i += LANES) {
+        for (int64_t i = 0; i < b->size; i += WIDTH) {
             int64_t at = n * b->channels * b->size + i, left = b->size - i;
-            vec z = load(x + at, left, 0) * factor + shift;
-            if (b->swish) z *= sigmoid(z);
-            store(y + at, left, z);
+            store(y + at, left, activated(load(x + at, left, 0) * factor + shift, b->act));
         }
 }
 
 /* dx, and the gradients of gamma and beta, which are the sums that dx needs. dx first holds the gradient before
  * normalisation. */
-FOR_EACH_CPU static void normalize_grad(const struct norm *b, const float *x, const float *dy, float *dx, float *dgamma,
-                                        float *dbeta) {
+static void normalize_grad(const struct norm *b, const float *x, const float *dy, float *dx, float *dgamma,
+                           float *dbeta) {
     double sum = 0, along = 0;
     for (int64_t n = 0; n < b->batch; n++) {
-        vec s = {0}, a = {0};
-        for (int64_t i = 0; i < b->size; i += LANES) {
-            int64_t at = n * b->channels * b->size + i, left = b->size - i;
-            vec unit = (load(x + at, left, b->mean) - b->mean) * b->scale, d = load(dy + at, left, 0);
-            if (b->swish) {
-                vec z = unit * b->gamma + b->beta, g = sigmoid(z);
-                d *= g * (1 + z * (1 - g));
+        vec s[VECTORS] = {0}, a[VECTORS] = {0};
+        for (int64_t i = 0; i < b->size; i += LANES)
+            for (int v = 0; v < VECTORS; v++) {
+                int64_t at = n * b->channels * b->size + i + v * WIDTH, left = b->size - i - v * WIDTH;
+                vec unit = (load(x + at, left, b->mean) - b->mean) * b->scale, d = load(dy + at, left, 0);
+                d = through(d, unit * b->gamma + b->beta, b->act);
+                s[v] += d;
+                a[v] += d * unit;
+                if (b->frozen) d *= b->gamma * b->scale;
+                store(dx + at, left, d);
             }
-            s += d;
-            a += d * unit;
-            store(dx + at, left, d);
-        }
         sum += total(s);
         along += total(a);
     }
     *dbeta = sum, *dgamma = along;
+    if (b->frozen) return;
     float mean = sum / (b->batch * b->size), slope = along / (b->batch * b->size);
     for (int64_t n = 0; n < b->batch; n++)
-        for (int64_t i = 0; i < b->size; i += LANES) {
+        for (int64_t i = 0; i < b->size; i += WIDTH) {
             int64_t at = n * b->channels * b->size + i, left = b->size - i;
             vec unit = (load(x + at, left, b->mean) - b->mean) * b->scale;
             store(dx + at, left, (load(dx + at, left, 0) - mean - unit * slope) * (b->gamma * b->scale));
@@ -440,38 +463,40 @@ FOR_EACH_CPU static void normalize_grad(const struct norm *b, const float *x, co
 }
 
 /* The same of planes side by side; d becomes dx. */
-FOR_EACH_CPU static void normalize_grad_small(const struct norm *b, const float *x, float *d, float *dgamma,
-                                              float *dbeta) {
+static void normalize_grad_small(const struct norm *b, const float *x, float *d, float *dgamma, float *dbeta) {
     int64_t width = width_beside(b->batch);
     double sum = 0, along = 0;
-    for (int64_t n = 0; n < width; n += LANES) {
-        dvec s = {0}, a = {0};
+    for (int64_t n = 0; n < width; n += WIDTH) {
+        dvec s[2] = {0}, a[2] = {0};
         for (int64_t at = n; at < b->size * width; at += width) {
             vec unit = (*(const vec *)(x + at) - b->mean) * b->scale, slope = *(vec *)(d + at);
-            if (b->swish) {
-                vec z = unit * b->gamma + b->beta, g = sigmoid(z);
-                slope *= g * (1 + z * (1 - g));
-            }
-            s += __builtin_convertvector(slope, dvec);
-            a += __builtin_convertvector(slope * unit, dvec);
+            slope = through(slope, unit * b->gamma + b->beta, b->act);
+            add(s, slope);
+            add(a, slope * unit);
+            if (b->frozen) slope *= b->gamma * b->scale;
             *(vec *)(d + at) = slope;
         }
-        for (int64_t k = 0; k < LANES && n + k < b->batch; k++) sum += s[k], along += a[k];
+        add_up(s, b->batch - n, &sum);
+        add_up(a, b->batch - n, &along);
     }
     *dbeta = sum, *dgamma = along;
+    if (b->frozen) return;
     float mean = sum / (b->batch * b->size), slope = along / (b->batch * b->size);
-    for (int64_t at = 0; at < b->size * width; at += LANES) {
+    for (int64_t at = 0; at < b->size * width; at += WIDTH) {
         vec unit = (*(const vec *)(x + at) - b->mean) * b->scale;
         *(vec *)(d + at) = (*(vec *)(d + at) - mean - unit * slope) * (b->gamma * b->scale);
     }
 }
 
-/* (x, gamma, beta, eps) -> (y, mean, variance) */
-static int batch_norm_(void **params, int64_t **shapes, int swish) {
+static struct norm norm_of(const int64_t *shape, enum activation act, int frozen) {
+    return (struct norm){shape[0], shape[1], shape[2] * shape[3], act, frozen};
+}
+
+/* (x, gamma, beta, eps) -> (y, mean, variance); frozen: (x, gamma, beta, eps, mean, variance) -> y */
+static int batch_norm_(void **params, int64_t **shapes, enum activation act, int frozen) {
     const float *x = params[0], *gamma = params[1], *beta = params[2], *eps = params[3];
-    float *y = params[4], *mean = params[5], *variance = params[6];
-    const struct norm whole = {
-        .batch = shapes[0][0], .channels = shapes[0][1], .size = shapes[0][2] * shapes[0][3], .swish = swish};
+    float *y = params[frozen ? 6 : 4], *mean = params[frozen ? 4 : 5], *variance = params[frozen ? 5 : 6];
+    const struct norm whole = norm_of(shapes[0], act, frozen);
     const int64_t small = is_small(whole.batch, whole.size) ? whole.size * width_beside(whole.batch) : 0;
     int failed = 0;
 #pragma omp parallel
@@ -483,8 +508,8 @@ static int batch_norm_(void **params, int64_t **shapes, int swish) {
             if (!work) continue;
             if (small) {
                 beside(x + c * b.size, b.channels * b.size, b.batch, b.size, work);
-                statistics_small(&b, work, mean + c, variance + c);
-            } else
+                if (!frozen) statistics_small(&b, work, mean + c, variance + c);
+            } else if (!frozen)
                 statistics(&b, x + c * b.size, mean + c, variance + c);
             b.gamma = gamma[c], b.beta = beta[c], b.mean = mean[c], b.scale = 1 / sqrtf(variance[c] + *eps);
             if (small) {
@@ -502,12 +527,11 @@ static int batch_norm_(void **params, int64_t **shapes, int swish) {
 }
 
 /* (x, gamma, beta, eps, mean, variance, dy) -> (dx, dgamma, dbeta) */
-static int batch_norm_grad_(void **params, int64_t **shapes, int swish) {
+static int batch_norm_grad_(void **params, int64_t **shapes, enum activation act, int frozen) {
     const float *x = params[0], *gamma = params[1], *beta = params[2], *eps = params[3];
     const float *mean = params[4], *variance = params[5], *dy = params[6];
     float *dx = params[7], *dgamma = params[8], *dbeta = params[9];
-    const struct norm whole = {
-        .batch = shapes[0][0], .channels = shapes[0][1], .size = shapes[0][2] * shapes[0][3], .swish = swish};
+    const struct norm whole = norm_of(shapes[0], act, frozen);
     const int64_t small = is_small(whole.batch, whole.size) ? whole.size * width_beside(whole.batch) : 0;
     int failed = 0;
 #pragma omp parallel
@@ -534,15 +558,20 @@ static int batch_norm_grad_(void **params, int64_t **shapes, int swish) {
     return failed;
 }
 
-OPERATOR(batch_norm) { return batch_norm_(params, shapes, 0); }
-OPERATOR(batch_norm_swish) { return batch_norm_(params, shapes, 1); }
-OPERATOR(batch_norm_grad) { return batch_norm_grad_(params, shapes, 0); }
-OPERATOR(batch_norm_swish_grad) { return batch_norm_grad_(params, shapes, 1); }
+#define NORM(name, act, frozen)                                         \
+    OPERATOR(name) { return batch_norm_(params, shapes, act, frozen); } \
+    OPERATOR(name##_grad) { return batch_norm_grad_(params, shapes, act, frozen); }
+NORM(batch_norm, NONE, 0)
+NORM(batch_norm_swish, SWISH, 0)
+NORM(batch_norm_relu6, RELU6, 0)
+NORM(frozen_norm, NONE, 1)
+NORM(frozen_norm_swish, SWISH, 1)
+NORM(frozen_norm_relu6, RELU6, 1)
 
 /* --- sigmoid, for what is not behind a batch normalisation --- */
 
-FOR_EACH_CPU static void sigmoids(const float *x, float *y, int64_t count) {
-    for (int64_t i = 0; i < count; i += LANES) store(y + i, count - i, sigmoid(load(x + i, count - i, 0)));
+static void sigmoids(const float *x, float *y, int64_t count) {
+    for (int64_t i = 0; i < count; i += WIDTH) store(y + i, count - i, sigmoid(load(x + i, count - i, 0)));
 }
 
 /* x -> 1 / (1 + exp(-x)), of any shape */
@@ -556,17 +585,19 @@ OPERATOR(sigmoid_) {
 
 /* --- squeeze-and-excitation: each plane times its gate --- */
 
-FOR_EACH_CPU static void scale_plane(const float *x, float gate, float *y, int64_t size) {
+static void scale_plane(const float *x, float gate, float *y, int64_t size) {
     for (int64_t i = 0; i < size; i++) y[i] = x[i] * gate;
 }
 
-FOR_EACH_CPU static float scale_plane_grad(const float *x, float gate, const float *dy, float *dx, int64_t size) {
-    vec sum = {0};
-    for (int64_t i = 0; i < size; i += LANES) {
-        vec d = load(dy + i, size - i, 0);
-        sum += d * load(x + i, size - i, 0);
-        store(dx + i, size - i, d * gate);
-    }
+static float scale_plane_grad(const float *x, float gate, const float *dy, float *dx, int64_t size) {
+    vec sum[VECTORS] = {0};
+    for (int64_t i = 0; i < size; i += LANES)
+        for (int v = 0; v < VECTORS; v++) {
+            int64_t at = i + v * WIDTH;
+            vec d = load(dy + at, size - at, 0);
+            sum[v] += d * load(x + at, size - at, 0);
+            store(dx + at, size - at, d * gate);
+        }
     return total(sum);
 }
 

@@ -19,7 +19,7 @@ OPERATOR(rmsprop) {
     const float lr = *(const float *)params[5] * constant[4], factor = *(const float *)params[6];
     float *new = params[7], *s = params[8], *m = params[9];
     const int64_t size = size_of(ndims[0], shapes[0]);
-#pragma omp parallel for schedule(static) if (size > FEW)
+#pragma omp parallel for simd schedule(static) if (parallel : size > FEW)
     for (int64_t i = 0; i < size; i++) {
         float g = decayed(grad[i], factor, decay, w[i]);
         s[i] = rho * square[i] + rest * (g * g);
@@ -39,7 +39,7 @@ OPERATOR(adamw) {
     const float keep = 1 - lr * constant[6];
     float *new = params[9], *m = params[10], *v = params[11];
     const int64_t size = size_of(ndims[0], shapes[0]);
-#pragma omp parallel for schedule(static) if (size > FEW)
+#pragma omp parallel for simd schedule(static) if (parallel : size > FEW)
     for (int64_t i = 0; i < size; i++) {
         float g = grad[i] * factor;
         m[i] = beta1 * first[i] + rest1 * g;

@@ -12,10 +12,11 @@ import mindspore as ms
 import numpy as np
 import pytest
 
+from effnet.devices.machine import vectors
 from effnet.native.build import FLAGS
 from effnet.network import device, operators
 from effnet.network.efficientnet import ConvBN
-from effnet.network.layers import Layers, Swish
+from effnet.network.layers import Layers
 from tests.conftest import ROOT
 
 device.start("CPU")
@@ -45,11 +46,21 @@ def gradients(function, *arrays):
     return [value.asnumpy(), *(x.asnumpy() for x in (found if isinstance(found, tuple) else (found,)))]
 
 
-def batch_norm(swish):
-    operator, eps = operators.batch_norm(swish), ms.Tensor([1e-3], ms.float32)
+def batch_norm(act):
+    operator, eps = operators.batch_norm(act), ms.Tensor([1e-3], ms.float32)
 
     def values(x, gamma, beta):
         return operator(x, gamma, beta, eps)[0]
+
+    return values
+
+
+def frozen_norm(act, mean, variance):
+    operator, eps = operators.batch_norm(act, frozen=True), ms.Tensor([1e-3], ms.float32)
+    mean, variance = (ms.Tensor(np.asarray(values), ms.float32) for values in (mean, variance))
+
+    def values(x, gamma, beta):
+        return operator(x, gamma, beta, eps, mean, variance)
 
     return values
 
@@ -106,26 +117,27 @@ def test_depthwise_is_mindspores(kernel, stride, height, padding):
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("swish", [False, True])
+@pytest.mark.parametrize("act", ["", "_swish", "_relu6"])
 @pytest.mark.parametrize("shape", [(3, 6, 5, 7), (2, 3, 16, 16), (4, 1, 1, 1), (20, 6, 3, 3)])
-def test_batch_norm_is_torchs(swish, shape):
+@pytest.mark.parametrize("frozen", [False, True])
+def test_batch_norm_is_torchs(act, shape, frozen):
     import torch
     from torch.nn import functional as F
 
-    x, gamma, beta = numbers(0, *shape) * 2 + 5, numbers(1, shape[1]), numbers(2, shape[1])
-    mean, variance = torch.zeros(shape[1]).double(), torch.ones(shape[1]).double()
+    x, gamma, beta = numbers(0, *shape) * 2 + 5, numbers(1, shape[1]) * 4, numbers(2, shape[1])
+    mean, variance = torch.tensor(numbers(3, shape[1])).double(), torch.tensor(numbers(4, shape[1])).double() ** 2
+    activation = {"": lambda y: y, "_swish": F.silu, "_relu6": F.relu6}[act]
 
     def theirs(x, gamma, beta):
-        y = F.batch_norm(x, mean, variance, gamma, beta, True, 0.1, 1e-3)
-        return F.silu(y) if swish else y
+        return activation(F.batch_norm(x, mean, variance, gamma, beta, not frozen, 0.1, 1e-3))
 
-    layer = operators.BatchNorm2d(shape[1], 1e-3, 0.9, Swish(operators.sigmoid()) if swish else None).set_train()
-    layer.gamma.set_data(ms.Tensor(gamma))
-    layer.beta.set_data(ms.Tensor(beta))
+    layer = operators.BatchNorm2d(shape[1], 1e-3, 0.9, act).set_train(not frozen)
+    for parameter, value in zip(layer.get_parameters(), (mean, variance, gamma, beta), strict=True):
+        parameter.set_data(ms.Tensor(np.asarray(value), ms.float32))
     expected = torch_gradients(theirs, x, gamma, beta)
     layer(ms.Tensor(x))
     assert_close([layer.moving_mean.asnumpy(), layer.moving_variance.asnumpy()], [mean.numpy(), variance.numpy()])
-    assert_close(gradients(batch_norm(swish), x, gamma, beta), expected)
+    assert_close(gradients(frozen_norm(act, mean, variance) if frozen else batch_norm(act), x, gamma, beta), expected)
 
 
 @pytest.mark.parametrize("shape", [(3, 6, 5, 7), (2, 3, 16, 16), (4, 1, 1, 1)])
@@ -148,17 +160,18 @@ def test_sigmoid_to_the_last_places():
 def test_swish_far_from_zero():
     """No overflow where exp would: the value and the slope are x and 1 above, 0 and 0 below."""
     x = np.array([100.0, -100.0, 1e4, -1e4] * 2, np.float32).reshape(2, 1, 2, 2)
-    value, *found = gradients(batch_norm(True), x, np.array([x.std()]), np.zeros(1, np.float32))
+    value, *found = gradients(batch_norm("_swish"), x, np.array([x.std()]), np.zeros(1, np.float32))
     assert np.allclose(value, np.maximum(x, 0), rtol=1e-5, atol=1e-4) and all(np.isfinite(f).all() for f in found)
 
 
 def test_the_same_bytes_on_any_processor_and_number_of_threads(tmp_path):
-    """The library, one for a plain x86-64 and one that takes small planes as large ones, each in a process of its own
-    with 1 and 3 threads, give one digest.
+    """The library, one for each width of vectors that this processor has and one that takes small planes as large ones,
+    each in a process of its own with 1 and 3 threads, give one digest.
     """
     sources = [str(path) for path in operators.FOLDER.glob("*.c")]
     others = []
-    for flag in ("-DFOR_EACH_CPU=", "-DSMALL=0"):
+    widths = [f"-m{name}" for name in ("avx2", "avx512f") if vectors() in (name, "avx512f")]
+    for flag in ("-msse2", *widths, "-DSMALL=0"):
         others.append(str(tmp_path / f"{len(others)}.so"))
         subprocess.run(["cc", *FLAGS, flag, *sources, "-o", others[-1], "-lm"], check=True)
     program = "import sys; from tests.network.test_operators import digest; print(digest(sys.argv[1]))"
@@ -183,11 +196,11 @@ def digest(library):
     for batch, height, width in PLANES:
         x, gate = numbers(0, batch, 5, height, width), numbers(3, batch, 5)
         mean, variance = np.float32(x.mean((0, 2, 3))), np.float32(x.var((0, 2, 3)))
-        calls = [(f"batch_norm{kind}", [x, row, row, eps], [x, row, row]) for kind in ("", "_swish")]
-        calls += [
-            (f"batch_norm{kind}_grad", [x, row, row, eps, mean, variance, x[::-1].copy()], [x, row, row])
-            for kind in ("", "_swish")
-        ]
+        given, calls = [x, row, row, eps, mean, variance], []
+        for act in ("", "_swish", "_relu6"):
+            calls += [(f"batch_norm{act}", given[:4], [x, row, row]), (f"frozen_norm{act}", given, [x])]
+            for name in (f"batch_norm{act}_grad", f"frozen_norm{act}_grad"):
+                calls.append((name, [*given, x[::-1].copy()], [x, row, row]))
         calls += [("sigmoid_", [x], [x]), ("scale", [x, gate], [x]), ("scale_grad", [x, gate, x], [x, gate])]
         for kernel, stride, padding in itertools.product((3, 5), (1, 2), ("same", "symmetric")):
             weight = numbers(1, 5, 1, kernel, kernel)
