@@ -17,13 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 
 from bench import rounds
 from bench.onnx import FLOAT32, SETTINGS, SIZE, jpegs, made_up, model, ours
 from bench.rounds import each
+from effnet.devices import machine
 from effnet.errors import InputError
 from effnet.files import write_json
 
@@ -178,7 +178,7 @@ def missing():
     """{side: why it cannot run here}, as far as it shows without trying."""
     if not importlib.util.find_spec("openvino"):
         return {OPENVINO: "openvino is not installed"}
-    if "avx512_bf16" not in Path("/proc/cpuinfo").read_text():
+    if "avx512_bf16" not in machine.flags():
         return {OPENVINO: "this processor has no bfloat16"}
     return {}
 

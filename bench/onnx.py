@@ -22,6 +22,7 @@ from bench import rounds
 from bench.rounds import each
 from effnet.arch.initial import initial_weights
 from effnet.arch.layers import shapes
+from effnet.devices import machine
 from effnet.export import onnx_graph
 from effnet.recipe import Evaluate
 
@@ -117,7 +118,7 @@ ROWS = [  # whose rate, over whose, and the goal
 if importlib.util.find_spec("openvino"):
     SIDES |= {"OpenVINO": (FLOAT32, openvino), "OpenVINO, int8": (INT8, openvino)}
     ROWS += [("ONNX Runtime", "OpenVINO", 1.0), ("OpenVINO, int8", "OpenVINO", 1.5)]
-    if "avx512_bf16" in Path("/proc/cpuinfo").read_text():
+    if "avx512_bf16" in machine.flags():
         SIDES |= {"OpenVINO, bfloat16": (FLOAT32, bfloat16)}
         ROWS += [("ONNX Runtime", "OpenVINO, bfloat16", 1.0), ("OpenVINO, bfloat16", "OpenVINO", 1.0)]
 
@@ -168,7 +169,7 @@ def main():
                 )
     packages = ["onnxruntime", "onnx", "torch", "efficientnet_pytorch"]
     packages += ["openvino"] if "OpenVINO" in SIDES else []
-    vnni = any(name in Path("/proc/cpuinfo").read_text() for name in ("avx512_vnni", "avx_vnni"))
+    vnni = any(name in machine.flags() for name in ("avx512_vnni", "avx_vnni"))
     print(json.dumps(turns.result("onnx", rows, packages, vnni=vnni)))
     return 0
 

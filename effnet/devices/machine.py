@@ -57,11 +57,16 @@ def npus(dev="/dev"):
     return [there[number] for span in spans for number in range(span[0], span[-1] + 1) if number in there]
 
 
+def flags():
+    """The processor's instruction sets in one line, as Linux names them; empty where it does not say."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else ()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
 def vectors():
     """The widest vectors of this processor that are of use here: "avx512f", "avx2", or "" for neither."""
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text().split() if platform.machine() == "x86_64" and cpuinfo.exists() else ()
-    return next((name for name in ("avx512f", "avx2") if name in flags), "")
+    return next((name for name in ("avx512f", "avx2") if name in flags().split()), "")
 
 
 def cores_for(processes):
@@ -92,7 +97,7 @@ def _missing_ascend():
 
 def describe():
     """What a measurement must name: processor and its vectors, cores, MindSpore's convolution setting."""
-    cpu = platform.processor() or platform.machine()
+    cpu, widest = platform.processor() or platform.machine(), vectors()
     try:
         cpu = next(
             line.split(":")[1].strip()
@@ -102,7 +107,7 @@ def describe():
     except (OSError, StopIteration):
         pass
     return {
-        "cpu": f"{cpu} ({vectors()})" if vectors() else cpu,
+        "cpu": f"{cpu} ({widest})" if widest else cpu,
         "cores": len(os.sched_getaffinity(0)),
         "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA", "default"),
     }

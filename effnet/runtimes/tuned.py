@@ -5,7 +5,6 @@ with it. Its name is a digest of all that a choice rests on - the model's bytes 
 and cores, versions - so a stale one is never found.
 """
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -89,11 +88,5 @@ def place(model):
     except InputError:  # there is none
         int8 = None
     described = machine.describe()
-    of = [sha256(model), int8, described["cpu"], described["cores"], _flags(), versions(["openvino"])]
+    of = [sha256(model), int8, described["cpu"], described["cores"], machine.flags(), versions(["openvino"])]
     return CACHE / "tuned" / f"{digest(*of)[:16]}.json"
-
-
-def _flags():
-    """The processor's instruction sets, as Linux names them."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
