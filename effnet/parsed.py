@@ -99,6 +99,42 @@ class Rows(Parsed):
     rows: list[str]
 
 
+class Identity(Parsed):
+    """What decided a training's weights (effnet/runs/identity.py:of_run)."""
+
+    recipe: dict
+    data: str
+    start: str
+    code: dict[str, dict[str, str]]
+    versions: dict[str, str]
+
+
+class Epoch(Parsed):
+    epoch: Count
+    loss: float
+
+
+class End(Parsed):
+    """Where a training ended: of effnet.training.place.Place what tells of whole epochs."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    epoch: Count
+    updates: Count
+    best_top1: float
+    chosen: dict
+    history: list[Epoch] = Field(min_length=1)
+
+
+class FinishedRun(Parsed):
+    """metrics/provenance/run.json: the digest of a model, and the training that it is the end of."""
+
+    model: str
+    identity: Identity
+    place: End
+    continued: list[dict]
+
+
 class Lock(Parsed):
     """dvc.lock, as far as more than DVC reads it."""
 

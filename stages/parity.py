@@ -34,7 +34,7 @@ def main():
     exact = [name for name in stages if precisions[name] == "float32"]
     compared = exact if len(exact) > 1 else list(STAGES)[:2]  # of devices that round, the worst is theirs
     write_json("metrics/parity.json", {"worst_difference": parity.worst(table, compared)})
-    parity.write_tables("metrics/parity", table, found, plotted=STAGES)
+    parity.write_tables("metrics/parity", table, found, plotted=(*STAGES, "onnx_int8"))
     parity.check({name: found[name] for name in exact}, dataset.names)
     parity.check_rounded(found, precisions)
 

@@ -14,7 +14,7 @@ from effnet.devices import launch, machine
 from effnet.devices.messages import explained
 from effnet.evaluation.evaluator import Evaluator
 from effnet.files import sha256
-from effnet.network import checkpoint, device
+from effnet.network import device
 from effnet.network.ranks import gather, join
 from effnet.results import clock, metrics, provenance
 from effnet.results.curves import curves, write_summary
@@ -26,7 +26,7 @@ from effnet.training.loop import train
 
 START = "models/start/start.ckpt"  # stage `pretrained` puts it there
 CHECKPOINTS = "models/checkpoints"  # no output of the stage: its bytes are this machine's
-MODEL = "models/effnet.ckpt"
+MODEL, RECORD = "models/effnet.ckpt", "metrics/provenance/run.json"
 
 
 def main():
@@ -53,7 +53,7 @@ def main():
     initial, origin, source = starting_weights(params, train_set.class_ids, say)
     meta = identity.of_model(params, train_set, source)
     this = identity.of_run(params, train_set, origin)
-    run = Run(CHECKPOINTS, this, settings.keep_checkpoint_max, ranks, wish(), say, MODEL)
+    run = Run(CHECKPOINTS, this, settings.keep_checkpoint_max, ranks, wish(), say, MODEL, RECORD)
     evaluator = Evaluator(meta, params.validation, params.data.workers, ranks)
 
     def validate(weights, dataset=val_set):
@@ -62,7 +62,7 @@ def main():
         return None if logits is None else metrics.summarize(metrics.results(logits, dataset.labels))
 
     with explained(params, machine.memory(settings.device_target)), records(ranks) as log:
-        agreement.check(this, CHECKPOINTS, MODEL, wish(), ranks)
+        agreement.check(this, CHECKPOINTS, (MODEL, RECORD), wish(), ranks)
         done = train(params, train_set, run, validate, initial, log, stop)
     if done is None:
         print(launch.STOPPED, flush=True)
@@ -108,12 +108,11 @@ def records(ranks):
 
 
 def write_results(weights, place, run, meta, train_set, settings):
-    checkpoint.save(MODEL, weights, meta | run.record(place))
+    run.finish(weights, meta, place)
     write_summary("metrics/train.json", place)
     precision = provenance.precision(settings.device_target, settings.amp_level, settings.tf32)
     where = {"target": settings.device_target, "number": settings.device_num, "precision": precision}
-    more = {"continued": run.continued} if run.continued else {}
-    provenance.write("metrics/provenance/train.json", meta, train_set, where, **more)
+    provenance.write("metrics/provenance/train.json", meta, train_set, where)
     timed = [record for record in place.history if "seconds" in record]  # none of a model that was pulled
     if timed:
         images = sum(record["images_per_second"] * record["seconds"] for record in timed)

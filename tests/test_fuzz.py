@@ -25,6 +25,7 @@ from effnet.files import sha256, write_json
 from effnet.mindir.version_1 import to_version_1
 from effnet.network import checkpoint
 from effnet.results import classes
+from effnet.runs.run import Run
 from effnet.runtimes import NAMES, tuned
 from effnet.shards.dataset import Dataset
 from effnet.sources import picture
@@ -140,7 +141,6 @@ def test_checkpoints(todo, finished, tmp_path_factory):
 @fuzzed
 def test_what_a_checkpoint_says_of_itself(todo, finished, tmp_path_factory):
     weights, meta = checkpoint.load(finished.folder / "models/effnet.ckpt")
-    meta.pop(checkpoint.RUN)
     text = damaged(json.dumps(meta).encode(), todo)
     try:
         meta = json.loads(text)
@@ -149,6 +149,18 @@ def test_what_a_checkpoint_says_of_itself(todo, finished, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "meta.ckpt"
     checkpoint.save(path, weights, meta)
     ends_well(lambda: trained.load(path), path)
+
+
+@fuzzed
+def test_the_record_of_a_run(todo, finished, tmp_path_factory):
+    """It is believed of the same recipe and data only; else what is there is trained anew."""
+    path, said = tmp_path_factory.getbasetemp() / "run.json", []
+    sound = (finished.folder / "metrics/provenance/run.json").read_bytes()
+    path.write_bytes(damaged(sound, todo))
+    identity, model = json.loads(sound)["identity"], finished.folder / "models/effnet.ckpt"
+    run = Run(path.with_name("none"), identity, say=said.append, model=model, record=path)
+    place = ends_well(lambda: run.take_up([]), path)
+    assert place is None or (place.history and place.epoch >= 1)
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ import sys
 
 from effnet import recipe
 from effnet.evaluation.evaluator import Evaluator
-from effnet.network import checkpoint, device
+from effnet.network import device
 from effnet.results import metrics
 from effnet.runs import identity
 from effnet.runs.run import Run
@@ -53,9 +53,9 @@ def validate(weights):
     return metrics.summarize(metrics.results(evaluator(weights, val_set), val_set.labels))
 
 
-run = Run("checkpoints", identity.of_run(params, train_set))
+run = Run("checkpoints", identity.of_run(params, train_set), model="effnet.ckpt", record="run.json")
 weights, place = train(params, train_set, run, validate)
-checkpoint.save("effnet.ckpt", weights, meta | run.record(place))
+run.finish(weights, meta, place)
 """
 
 IMPORT_ALL = """

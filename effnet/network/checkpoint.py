@@ -1,7 +1,7 @@
 """A checkpoint on disk: named arrays with a checksum and one JSON text inside, as `mindspore.load_checkpoint` reads it.
 
-A model holds weights and what is needed to use them (classes, pre-processing); a run (effnet/runs/run.py) holds
-besides what it takes to go on.
+A model holds weights and what is needed to use them (classes, pre-processing), a run (effnet/runs/run.py) what it takes
+to go on as well.
 """
 
 import json
@@ -16,7 +16,6 @@ from effnet.errors import InputError
 from effnet.files import aside
 
 META = "effnet"  # name of the JSON text among the parameters
-RUN = "run"  # of a model's meta: the training that it is the end of, which only that training asks for
 
 
 def save(path, arrays, meta):
@@ -68,7 +67,6 @@ def _made_by(path):
 def load_model(path, variant=None, class_num=None):
     """A model's weights and meta, refused unless they are of `variant` with `class_num` classes (where given)."""
     weights, meta = load(path)
-    meta.pop(RUN, None)
     meta.setdefault("bn_eps", BN_EPS)  # of files from before it was a recipe's
     if variant and meta.get("variant") != variant:
         raise InputError(f"{path}: holds {meta.get('variant')}, but model.variant is {variant}")

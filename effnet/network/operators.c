@@ -89,8 +89,11 @@ INLINE vec activated(vec z, enum activation act) {
 
 /* d times the activation's derivative at z. */
 INLINE vec through(vec d, vec z, enum activation act) {
-    vec zero = {0}, g = zero;
-    if (act == SWISH) return g = sigmoid(z), d * (g * (1 + z * (1 - g)));
+    vec zero = {0};
+    if (act == SWISH) {
+        vec g = sigmoid(z);
+        return d * (g * (1 + z * (1 - g)));
+    }
     return act == RELU6 ? choose((z > zero) & (z < zero + 6), d, zero) : d;
 }
 

@@ -65,10 +65,17 @@ def _first(x, *others):
     return x
 
 
+def _first_three(x, y, z, *others):
+    return x, y, z
+
+
 @functools.cache
 def _library():
     """Compiled for this processor's vectors: gcc takes wider ones apart, at several times the cost."""
-    return shared_library(FOLDER, (*(f"-m{name}" for name in [vectors()] if name), "-lm"))
+    options = ["-lm"]
+    if name := vectors():
+        options.append(f"-m{name}")
+    return shared_library(FOLDER, options)
 
 
 def depthwise(stride, padding):
@@ -121,34 +128,36 @@ def scale():
 def update(rule):
     """f(w, first state, second state, gradient, ...) -> the new (w, first, second) by `rule` of optimizers.c."""
 
-    def three(w, *others):
-        return w, w, w
-
-    return ops.Custom(f"{_library()}:{rule}", three, three, "aot")
+    return ops.Custom(f"{_library()}:{rule}", _first_three, _first_three, "aot")
 
 
-def batch_norm(act, frozen=False):
+def batch_norm(act):
     """f(x (N, C, H, W), gamma (C,), beta (C,), eps (1,)) -> (y, mean (C,), biased variance (C,)), by the batch's
-    statistics, with `act` ("", "_swish" or "_relu6") done to y. frozen: f(x, gamma, beta, eps, mean, variance) -> y.
+    statistics, with `act` ("", "_swish" or "_relu6") done to y.
     """
 
-    def out(x, gamma, *others):
-        return x if frozen else (x, gamma, gamma)
+    def with_statistics(x, gamma, *others):
+        return x, gamma, gamma
 
-    def three(x, gamma, beta, *others):
-        return x, gamma, beta
-
-    name = f"{_library()}:{'frozen' if frozen else 'batch'}_norm{act}"
-    grad = ops.Custom(f"{name}_grad", three, three, "aot")
+    name = f"{_library()}:batch_norm{act}"
+    grad = ops.Custom(f"{name}_grad", _first_three, _first_three, "aot")
 
     def bprop(x, gamma, beta, eps, out, dout):
         return (*grad(x, gamma, beta, eps, out[1], out[2], dout[0]), ops.zeros_like(eps))
 
-    def bprop_frozen(x, gamma, beta, eps, mean, variance, out, dout):
+    return ops.Custom(name, with_statistics, with_statistics, "aot", bprop)
+
+
+def frozen_norm(act):
+    """f(x (N, C, H, W), gamma (C,), beta (C,), eps (1,), mean (C,), variance (C,)) -> y, by the given statistics."""
+    name = f"{_library()}:frozen_norm{act}"
+    grad = ops.Custom(f"{name}_grad", _first_three, _first_three, "aot")
+
+    def bprop(x, gamma, beta, eps, mean, variance, out, dout):
         constants = ops.zeros_like(eps), ops.zeros_like(mean), ops.zeros_like(variance)
         return (*grad(x, gamma, beta, eps, mean, variance, dout), *constants)
 
-    return ops.Custom(name, out, out, "aot", bprop_frozen if frozen else bprop)
+    return ops.Custom(name, _first, _first, "aot", bprop)
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -156,12 +165,12 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     def __init__(self, channels, eps, momentum, act=""):
         super().__init__(channels, eps=eps, momentum=momentum)
-        self.fast, self.frozen, self.epsilon = batch_norm(act), batch_norm(act, True), ms.Tensor([eps], ms.float32)
+        self.by_batch, self.by_moving, self.epsilon = batch_norm(act), frozen_norm(act), ms.Tensor([eps], ms.float32)
 
     def construct(self, x):
         if not self.training:
-            return self.frozen(x, self.gamma, self.beta, self.epsilon, self.moving_mean, self.moving_variance)
-        y, mean, variance = self.fast(x, self.gamma, self.beta, self.epsilon)
+            return self.by_moving(x, self.gamma, self.beta, self.epsilon, self.moving_mean, self.moving_variance)
+        y, mean, variance = self.by_batch(x, self.gamma, self.beta, self.epsilon)
         count, new = x.shape[0] * x.shape[2] * x.shape[3], self.momentum  # new: nn.BatchNorm2d turns its argument round
         ops.assign(self.moving_mean, (1 - new) * self.moving_mean + new * mean)
         ops.assign(self.moving_variance, (1 - new) * self.moving_variance + new * variance * (count / (count - 1)))

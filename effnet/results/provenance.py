@@ -12,12 +12,11 @@ from effnet.files import sha256, write_json
 PACKAGES = ("mindspore", "numpy", "pillow", "scipy", "onnx", "onnxruntime")
 
 
-def write(path, meta, dataset, where, model=None, used=(), **more):
+def write(path, meta, dataset, where, model=None, used=()):
     """Write the provenance of a metrics file to `path` as JSON.
 
     meta: what the model says of itself; dataset: effnet.shards.dataset.Dataset used; where: {"target", "number",
-    "precision"} of devices; model: path of the evaluated file; used: packages besides those that are always there;
-    more: further entries.
+    "precision"} of devices; model: path of the evaluated file; used: packages besides those that are always there.
     """
     write_json(path, {
         "recipe": meta.get("recipe_digest"),
@@ -26,7 +25,6 @@ def write(path, meta, dataset, where, model=None, used=(), **more):
         "seed": meta.get("seed"),
         "device": where,
         "versions": versions(used),
-        **more,
     })  # fmt: skip
 
 

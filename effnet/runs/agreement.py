@@ -16,16 +16,16 @@ SAME = "put the same commit, recipe and prepared data on every machine"
 SEEN_BY_ALL = "models/ must be on a file system that all machines see, and the command the same on all"
 
 
-def check(identity, folder, model, wish, ranks):
-    """Compare over all ranks what decides the run and what they see of it, once rank 0 holds the `folder` of
-    checkpoints.
+def check(identity, folder, files, wish, ranks):
+    """Compare over all ranks what decides the run and what they see of it: `folder` of checkpoints, once rank 0 holds
+    it, and `files`.
 
     Raises the same InputError on each rank, naming the one that is not like the others and what differs.
     """
     if ranks.count == 1:
         return
     wait_for_all(ranks)  # rank 0 has written the lock
-    sees = {"CONTINUE or ANEW": wish} | _seen(folder, model)
+    sees = {"CONTINUE or ANEW": wish} | _seen(folder, files)
     mine = {"host": socket.gethostname(), "identity": identity, "sees": sees}
     all_of_them = [json.loads(text) for text in gather(json.dumps(mine), ranks)]
     usual = _usual([said["identity"] for said in all_of_them])
@@ -64,16 +64,15 @@ def check_weights(weights, ranks):
             )
 
 
-def _seen(folder, model):
-    """What this rank sees of the run's files, in words: checkpoints, the holder's note beside them, the model."""
+def _seen(folder, files):
+    """What this rank sees of the run's files, in words: checkpoints, the holder's note beside them, files."""
     there = sorted(Path(folder).glob("*.ckpt"))
-    files = ", ".join(f"{path.name} of {path.stat().st_size} bytes" for path in there)
+    listed = ", ".join(f"{path.name} of {path.stat().st_size} bytes" for path in there)
     lock = lock_of(folder)
     return {
-        str(folder): files,
+        str(folder): listed,
         str(lock): lock.read_text().strip() if lock.is_file() else "",
-        str(model): f"SHA-256 {sha256(model)[:16]}" if Path(model).is_file() else "",
-    }
+    } | {file: f"SHA-256 {sha256(file)[:16]}" if Path(file).is_file() else "" for file in files}
 
 
 def _usual(values):

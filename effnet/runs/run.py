@@ -11,8 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from effnet import parsed
 from effnet.arch.layers import totals
 from effnet.errors import InputError
+from effnet.files import sha256, write_json
 from effnet.network import checkpoint
 from effnet.network.ranks import ALONE, on_first, wait_for_all
 from effnet.runs.identity import difference
@@ -30,13 +32,16 @@ class Run:
     identity   of the run that is to be trained (effnet/runs/identity.py)
     model      path of the model that training ends with: one of this run that is there already, pulled from a remote
                or made here, is taken up
+    record     path of the JSON that says which run `model` is the end of. Not in the model: other code may well make
+               the same weights, and these are then the same bytes
     wish       "", "anew" or "continue": what the user asked for where there is another run
     keep       how many of the newest checkpoints stay
     """
 
-    def __init__(self, folder, identity, keep=1, ranks=ALONE, wish="", say=print, model=None):
+    def __init__(self, folder, identity, keep=1, ranks=ALONE, wish="", say=print, model=None, record=None):
         self.folder, self.identity, self.keep, self.ranks = Path(folder), identity, keep, ranks
-        self.model, self.seen = model and Path(model), self.folder / "frozen.ckpt"
+        self.model, self.record = model and Path(model), record and Path(record)
+        self.seen = self.folder / "frozen.ckpt"
         self.wish, self.say = wish, say
         self.continued = []  # where the run went on under other code, and what differed
 
@@ -64,22 +69,22 @@ class Run:
         """The Place of the model that is there already, its weights in `state`; None where it is another run's."""
         if not self.model or not self.model.is_file():
             return None
-        try:
-            weights, meta = checkpoint.load(self.model)
-        except InputError as error:
-            self.say(str(error))
-            return None
-        kept = meta.get(checkpoint.RUN)
+        kept = parsed.json_file(self.record, parsed.FinishedRun)
         found = kept and difference(kept["identity"], self.identity)
         if not kept or found.inputs:
             return None
+        if kept["model"] != sha256(self.model):
+            brings = f"`dvc checkout {self.model}` brings that one"
+            self.say(f"{self.model}: not the model that {self.record} tells of, so it is not taken up; {brings}")
+            return None
+        weights, _ = checkpoint.load(self.model)
         place, what = Place(**kept["place"]), f"{self.model} is the finished model"
         continued = kept["continued"]
         if found.code:
             if checkpoints(self.folder):  # there is more to say about those
                 return None
             if self.wish != "continue":
-                if work(kept["identity"], place) <= HOURS_WORK:
+                if work(self.identity, place) <= HOURS_WORK:
                     return None
                 raise InputError(
                     f"{what} of this recipe and data, and since then the code changed: {named(found)}. {WAYS_ON}"
@@ -110,13 +115,15 @@ class Run:
         if self.ranks.rank == 0:
             checkpoint.save(self.seen, arrays, {"identity": self.identity})
 
-    def record(self, place):
-        """What a model says of the run that it is the end of: all that another clone needs to take it up."""
+    def finish(self, weights, meta, place):
+        """Write the model {name: array} with its `meta`, and beside it what another clone needs to take it up."""
         clock = ("seconds", "images_per_second")
         history = [{name: value for name, value in record.items() if name not in clock} for record in place.history]
         told = {"epoch": place.epoch, "updates": place.updates, "best_top1": place.best_top1}
         told |= {"chosen": place.chosen, "history": history}
-        return {checkpoint.RUN: {"identity": self.identity, "place": told, "continued": self.continued}}
+        checkpoint.save(self.model, weights, meta)
+        of_run = {"identity": self.identity, "place": told, "continued": self.continued}
+        write_json(self.record, {"model": sha256(self.model)} | of_run)
 
     def _judge(self, arrays, meta):
         """None to take the checkpoint up; else what to do with the folder before training starts anew."""

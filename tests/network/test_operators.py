@@ -56,7 +56,7 @@ def batch_norm(act):
 
 
 def frozen_norm(act, mean, variance):
-    operator, eps = operators.batch_norm(act, frozen=True), ms.Tensor([1e-3], ms.float32)
+    operator, eps = operators.frozen_norm(act), ms.Tensor([1e-3], ms.float32)
     mean, variance = (ms.Tensor(np.asarray(values), ms.float32) for values in (mean, variance))
 
     def values(x, gamma, beta):

@@ -52,8 +52,9 @@ def test_the_data_says_how_many_classes_and_epochs_there_are(finished, tmp_path)
     out = train(project).stdout
     assert "1438 training pictures of 10 classes: 7 epochs, batches of 64" in out and "epoch 7:" in out
     assert "the model is that of epoch" in out.splitlines()[-1]
-    found = checkpoint.load(project.folder / "models/effnet.ckpt")[1]
-    assert found["class_num"] == 10 and found[checkpoint.RUN]["identity"]["recipe"]["model.class_num"] == 10
+    assert checkpoint.load(project.folder / "models/effnet.ckpt")[1]["class_num"] == 10
+    run = json.loads((project.folder / "metrics/provenance/run.json").read_text())
+    assert run["identity"]["recipe"]["model.class_num"] == 10
     for stage in ("evaluate", "export"):
         project.run("python", "-m", f"stages.{stage}")
     assert json.loads((project.folder / "metrics/evaluate.json").read_text())["images"] == 359

@@ -14,6 +14,9 @@ def ran(finished, tmp_path):
     return copied(finished, tmp_path / "project")
 
 
+UNTRAINED = ("models/effnet.ckpt", "metrics/train.json", "metrics/provenance/run.json")
+
+
 def edit(project, name, old, new):
     path = project.folder / name
     text = path.read_text()
@@ -31,7 +34,7 @@ def rewrite(project, **changes):
 
 
 def test_after_a_comment_nothing_is_trained_and_every_byte_is_the_same(ran):
-    before = {name: (ran.folder / name).read_bytes() for name in ("models/effnet.ckpt", "metrics/train.json")}
+    before = {name: (ran.folder / name).read_bytes() for name in UNTRAINED}
     edit(ran, "effnet/training/loop.py", "def final_weights", "# a comment\n\n\ndef final_weights")
     out = ran.run("dvc", "repro").stdout
     assert ran.ran(out) == ["train"] and "taken up, nothing is trained" in out and "epoch 1:" not in out
@@ -60,5 +63,5 @@ def test_an_unfinished_run_under_other_code_stops_dvc_and_names_the_function(ran
     assert "CONTINUE=1" in failed.stderr and "Traceback" not in failed.stderr
     out = ran.run("dvc", "repro", "train", env={"CONTINUE": "1"}).stdout
     assert "epoch 2:" in out and "epoch 1:" not in out
-    found = json.loads((ran.folder / "metrics/provenance/train.json").read_text())["continued"]
+    found = json.loads((ran.folder / "metrics/provenance/run.json").read_text())["continued"]
     assert found == [{"epoch": 1, "step": 0, "changed": ["learning_rate in effnet/training/schedule.py"]}]

@@ -1,5 +1,7 @@
 """A finished model that is there already, without checkpoints: when it is taken up, and when it is not."""
 
+import json
+
 import mindspore as ms
 import numpy as np
 import pytest
@@ -57,16 +59,17 @@ def here(tmp_path):
     """f(identity, wish) -> a Run whose model is tmp_path/effnet.ckpt and that appends what it says to f.said."""
 
     def run(identity=ANYTHING, wish=""):
-        return Run(tmp_path / "checkpoints", identity, wish=wish, say=run.said.append, model=tmp_path / "effnet.ckpt")
+        model, record = tmp_path / "effnet.ckpt", tmp_path / "run.json"
+        return Run(tmp_path / "checkpoints", identity, wish=wish, say=run.said.append, model=model, record=record)
 
     run.said = []
     return run
 
 
 def finish(run, at=None):
-    """Write the model as stages/train.py does."""
-    checkpoint.save(run.model, WEIGHTS, META | run.record(at or place()))
-    return run.model.read_bytes()
+    """What training ends with: the bytes of both files."""
+    run.finish(WEIGHTS, META, at or place())
+    return run.model.read_bytes(), run.record.read_bytes()
 
 
 def values(parameters):
@@ -96,14 +99,14 @@ def test_where_an_average_is_kept_the_model_is_the_average(here):
 
 def test_its_bytes_do_not_tell_how_long_it_took(here):
     assert finish(here(), place(seconds=10)) == finish(here(), place(seconds=1e5))
-    kept = checkpoint.load(here().model)[1][checkpoint.RUN]
+    kept = json.loads(here().record.read_text())
     assert all({"seconds", "images_per_second"}.isdisjoint(record) for record in kept["place"]["history"])
     assert [record["top1"] for record in kept["place"]["history"]] == [0.5, 0.5]
 
 
-def test_who_uses_the_model_does_not_see_the_run(here):
-    finish(here())
-    assert checkpoint.load_model(here().model)[1] == META | {"bn_eps": 1e-3}  # where a checkpoint says none
+def test_other_code_that_makes_the_same_weights_makes_the_same_model(here):
+    (model, record), (same, other) = finish(here()), finish(here(OTHER_CODE))
+    assert model == same and record != other
 
 
 @pytest.mark.parametrize("identity", OTHER_INPUTS)
@@ -115,10 +118,31 @@ def test_another_run_s_is_passed_over(here, identity, wish):
     assert here.said == []
 
 
-def test_one_that_does_not_know_its_run_is_passed_over(here):
-    """As those of before, and what `make pretrained` writes."""
+def test_one_without_a_record_is_passed_over(here):
+    """As what `make pretrained` writes."""
     checkpoint.save(here().model, WEIGHTS, META)
     assert here().take_up(state()) is None and here.said == []
+
+
+def test_one_that_the_record_does_not_tell_of_is_said_and_passed_over(here):
+    finish(here())
+    checkpoint.save(here().model, {name: value + 1 for name, value in WEIGHTS.items()}, META)
+    mine = state()
+    assert here().take_up(mine) is None and values(mine)["stem.conv.weight"] == {0}
+    assert len(here.said) == 1 and "effnet.ckpt: not the model that" in here.said[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"epoch": 2', '"epoch": "two"'), ('"history"', '"histories"'), ("{", "<<<<<<< HEAD\n{")]
+)
+def test_a_damaged_record_trains_nothing_over_the_model(here, old, new):
+    finish(here())
+    text = here().record.read_text()
+    assert old in text
+    here().record.write_text(text.replace(old, new))
+    with pytest.raises(InputError, match="run.json: damaged, .* `git checkout` brings back"):
+        here().take_up(state())
+    assert here(wish="anew").take_up(state()) is None
 
 
 def test_a_checkpoint_of_this_run_is_taken_up_where_the_model_is_another_s(here):
@@ -136,9 +160,9 @@ def test_anew_does_not_look_at_it(here):
 
 def test_a_damaged_one_is_said_and_passed_over(here):
     finish(here())
-    here().model.write_bytes(here().model.read_bytes()[:500])
+    here().model.write_bytes(here().model.read_bytes()[:-50])
     assert here().take_up(state()) is None
-    assert len(here.said) == 1 and "effnet.ckpt: damaged" in here.said[0]
+    assert len(here.said) == 1 and "effnet.ckpt: not the model that" in here.said[0]
 
 
 def updates_of(macs):
@@ -154,12 +178,12 @@ def test_under_other_code_a_little_work_is_done_again(here):
 
 def test_under_other_code_much_work_is_not_lost_unasked(here):
     finish(here(), place(updates=int(updates_of(runs.HOURS_WORK)) + 1))
-    before = here().model.read_bytes()
+    before = here().model.read_bytes(), here().record.read_bytes()
     with pytest.raises(InputError, match="effnet.ckpt is the finished model .* the code changed: train in effnet/"):
         here(OTHER_CODE).take_up(state())
     with pytest.raises(InputError, match=r"CONTINUE=1 .*, ANEW=1 trains from the beginning$"):
         here(ANYTHING | {"versions": {"mindspore": "3.0"}}).take_up(state())
-    assert here().model.read_bytes() == before
+    assert (here().model.read_bytes(), here().record.read_bytes()) == before
 
 
 @pytest.mark.parametrize("updates", [44, int(1e9)])
@@ -192,7 +216,7 @@ def test_a_training_from_the_beginning_was_never_continued(here):
     run = here(OTHER_CODE, "continue")
     finish(here())
     finish(run, run.take_up(state()))
-    assert checkpoint.load(run.model)[1][checkpoint.RUN]["continued"]
+    assert json.loads(run.record.read_text())["continued"]
     again = here(ANYTHING)  # back to the first code: little work, done again
     assert again.take_up(state()) is None and again.continued == []
 
