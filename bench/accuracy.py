@@ -42,7 +42,7 @@ from effnet.sources.folder import shuffled
 
 KEPT, PAGE = ROOT / "bench/trained.json", ROOT / "docs/accuracy.md"
 FASHION = "/usr/share/datasets/fashion-mnist"
-PICTURES, CHECKED, EPOCHS = 320, 200, 10
+PICTURES, CHECKED, EPOCHS = 640, 500, 20  # fewer are cheaper, and spread by points from seed to seed
 TRAIN = {"threads": 2, "epoch_size": EPOCHS, "warmup_epochs": 1.0, "lr_init": 1e-4, "label_smooth_factor": 0.1}
 COMMON = {
     "model": {"variant": "efficientnet_b0", "image_size": 32, "dropout": 0.2},
@@ -57,7 +57,7 @@ RECIPES = {  # what differs from recipes/digits.yaml and COMMON
         "augment": {"auto_augment": "imagenet"},
         "train": TRAIN
         | {"opt": "rmsprop", "opt_eps": 1e-3, "momentum": 0.9, "rms_decay": 0.9, "weight_decay": 1e-5}
-        | {"lr_max": 0.002, "lr_end": 0.0, "lr_decay_mode": "exponential", "lr_decay_rate": 0.75, "lr_decay_epochs": 1}
+        | {"lr_max": 0.002, "lr_end": 0.0, "lr_decay_mode": "exponential", "lr_decay_rate": 0.85, "lr_decay_epochs": 1}
         | {"ema_decay": 0.99},
     },
     "modern": {
@@ -144,6 +144,7 @@ def looks(params):
 def network(params):
     """timm's network of the recipe's variant, as in TensorFlow, on random weights."""
     import timm
+    import torch
     from torch import nn
 
     model = params.model
@@ -153,7 +154,7 @@ def network(params):
     )  # fmt: skip
     limit = 1 / math.sqrt(max(1000, model.class_num))  # timm's has the classes alone: ten start at twice the loss
     nn.init.uniform_(net.classifier.weight, -limit, limit)
-    return net
+    return net.to(memory_format=torch.channels_last)  # the same sums, in half the time
 
 
 def optimizer(net, params, per_epoch):

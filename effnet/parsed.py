@@ -5,6 +5,7 @@ Recipes have their own in recipe.py, prepared pictures in shards/index.py.
 """
 
 import csv
+import json
 from typing import Annotated, Literal
 
 import yaml
@@ -19,7 +20,7 @@ Pixels = Annotated[int, Field(ge=1, le=2048)]
 
 
 class Parsed(BaseModel):
-    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False, strict=True)  # "32" is no number
 
 
 class Meta(Parsed):
@@ -117,7 +118,7 @@ class Epoch(Parsed):
 class End(Parsed):
     """Where a training ended: of effnet.training.place.Place what tells of whole epochs."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid")
 
     epoch: Count
     updates: Count
@@ -144,7 +145,7 @@ class Lock(Parsed):
 def meta(path, found):
     """`found`, the meta of the model at `path`, as it is. Raises InputError unless it is a Meta."""
     try:
-        Meta.model_validate(found)
+        Meta.model_validate_json(json.dumps(found))
     except ValidationError as error:
         raise InputError(
             f"{path}: what this model says of itself is damaged or missing ({_first(error)}); "
