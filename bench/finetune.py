@@ -1,6 +1,6 @@
 """Fine-tuning on folders of pictures: the recipe `finetune` as it stands, PyTorch, and a frozen network.
 
-    python -m bench.finetune flowers=../shared/data/flowers fashion=FOLDER ... [--seeds 1 2 3] [--pictures 250]
+    python -m bench.finetune flowers=FOLDER fashion=FOLDER ... [--seeds 1 2 3] [--pictures 250]
 
 A folder holds train/CLASS and val/CLASS; bench/pictures.py makes some. Three answers to each, of the same weights
 (Lite0) and the same pictures, scored on all of val:

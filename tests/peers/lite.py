@@ -1,7 +1,7 @@
 """PyTorch's view of pictures: the Lite weights in their own network (PyPI efficientnet_lite_pytorch), torchvision's
 pre-processing.
 
-    python -m tests.peers.lite ../shared/data/imagenet100      writes tests/comparison/imagenet100.npz, which
+    python -m tests.peers.lite FOLDER      ImageNet-100: writes tests/comparison/imagenet100.npz, which
     tests/comparison/test_imagenet100.py uses
 
 Nothing of effnet is used but the table of sources, so that an error on our side cannot hide.
