@@ -69,7 +69,8 @@ class Run:
         """The Place of the model that is there already, its weights in `state`; None where it is another run's."""
         if not self.model or not self.model.is_file():
             return None
-        kept = parsed.json_file(self.record, parsed.FinishedRun)
+        back = "`git checkout` brings back what was committed, ANEW=1 trains from the beginning"
+        kept = parsed.json_file(self.record, parsed.FinishedRun, back)
         found = kept and difference(kept["identity"], self.identity)
         if not kept or found.inputs:
             return None

@@ -140,7 +140,7 @@ def test_a_damaged_record_trains_nothing_over_the_model(here, old, new):
     text = here().record.read_text()
     assert old in text
     here().record.write_text(text.replace(old, new))
-    with pytest.raises(InputError, match="run.json: damaged, .* `git checkout` brings back"):
+    with pytest.raises(InputError, match="run.json: damaged, .* `git checkout` brings back .*, ANEW=1 trains"):
         here().take_up(state())
     assert here(wish="anew").take_up(state()) is None
 
