@@ -5,11 +5,12 @@
 FOLDER holds JPEGs, at any depth. There is no peer but the rates aimed at. Each rank is a process that
 does what training does beside the network: decodes its share of each global batch in as many threads as it would
 there, draws its masks, makes MindSpore's tensors. Python's share of a step is the processor time of the thread that
-training runs in: what a device would wait for if it were done. Ranks share the cores at hand, so eight say what one
-machine feeds in all.
+training runs in: what a device would wait for if it were done. Ranks share the cores at hand and begin together, so eight say what one machine feeds
+in all. What was decoded ahead by then does not count.
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -29,7 +30,8 @@ from effnet.training import step
 KINDS = {"crop_and_flip": {"auto_augment": "", "color_jitter": (0.0, 0.0, 0.0)}, "whole_recipe": {}}
 CASES = {("crop_and_flip", 1): 1000, ("whole_recipe", 1): 600, ("whole_recipe", 8): 600}  # goal on two cores, images/s
 BUSY = 10  # milliseconds a step that the training thread may spend
-WARM = 2  # first steps that do not count
+WARM = 2  # first steps that do not count, before all begin and after: so many batches wait ready then
+DEVICES, EACH = 8, (250, 1000, 2500)  # devices of a machine, and the images a second that one may take
 
 
 def settings(kind, batch):
@@ -49,31 +51,52 @@ def feed(folder, kind, ranks, batch, steps):
     sources = jpegs(folder)
     if not sources:
         raise errors.InputError(f"{folder}: no JPEGs in this folder; name one that has some")
-    needed = params.data.batch_size * (steps + WARM)
+    needed = params.data.batch_size * (steps + 2 * WARM)
     data = Files([sources[i % len(sources)] for i in range(needed)])
     preset = presets.train_preset(params.model.image_size, params.augment, seed=1)
     where = {"rank": ranks.rank, "ranks": ranks.count, "workers": machine.cores_for(ranks.count)}
     batches = loader.train_batches(data, preset, params.data.batch_size, 0, 1, **where)
     for number, (share, masks) in enumerate(training_feed.with_masks(batches, params, 0, 0, ranks)):
-        if number == WARM:
-            began, busy = time.perf_counter(), time.thread_time()
         step.tensors(share, masks)
+        if number == WARM - 1:
+            print("ready", flush=True)
+            sys.stdin.readline()
+        if number == 2 * WARM - 1:
+            began, busy = time.perf_counter(), time.thread_time()
     return [steps * batch, time.perf_counter() - began, time.thread_time() - busy]
 
 
 def side(folder, kind, count, batch, steps):
     """{"rate": images/s of all `count` ranks together, "ms": Python's milliseconds a step, of the slowest}."""
     common = [sys.executable, "-m", "bench.feed", str(folder), "--batch", str(batch), "--steps", str(steps)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     started = [
-        subprocess.Popen([*common, "--one", kind, str(rank), str(count)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        for rank in range(count)
+        subprocess.Popen([*common, "--one", kind, str(rank), str(count)], cwd=ROOT, **pipes) for rank in range(count)
     ]
+    for process in started:
+        process.stdout.readline()  # it is ready
+    for process in started:
+        process.stdin.close()
+        process.stdin = None  # communicate() would write to it
     said = [process.communicate()[0] for process in started]
     if any(process.returncode for process in started):
         raise errors.InputError(f"{folder}: a rank could not be fed; its message is above")
     found = [json.loads(text) for text in said]
     rate = sum(images / seconds for images, seconds, _ in found)
     return {"rate": rate, "ms": max(busy for *_, busy in found) / steps * 1000}
+
+
+def cores(found):
+    """The page's table of a result: the cores of such a machine that feed DEVICES devices."""
+    ours, here = {row["what"]: row["ours"] for row in found["rows"]}, found["measured"]["cores"]
+    one = [name for name in ours if name.endswith("ranks: 1")]
+    lines = [["images a second that each takes", *(name.split(", ")[1] for name in one)], ["---"] * (1 + len(one))]
+    lines += [[f"{rate:,}", *(f"{DEVICES * rate * here / ours[name]:.1f}" for name in one)] for rate in EACH]
+    share = min(ours[name] for name in ours if name.startswith("steps"))
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + (
+        f"\n\nThe training thread itself works {1000 / share:.1f} ms for a step of {found['measured']['batch']}: all that "
+        "MindSpore's data sink could save."
+    )
 
 
 def main():
@@ -88,7 +111,7 @@ def main():
         return 0
     if args.side:
         count = args.case
-        print(json.dumps(side(args.folder, args.side, count, args.batch, max(2, args.steps // count))))
+        print(json.dumps(side(args.folder, args.side, count, args.batch, max(3, args.steps // count))))
         return 0
     turns, rows = rounds.Turns("bench.feed", args), []
     size = ["--steps", 2, "--batch", 16] if args.tiny else ["--steps", args.steps, "--batch", args.batch]
@@ -104,7 +127,13 @@ def main():
             rows.append(
                 rounds.row(what, f"those of {BUSY} ms, the most it may take", steps_a_second, aim, unit="steps/s")
             )
-    print(json.dumps(turns.result("feed", rows, ("mindspore", "numpy", "pillow"), batch=args.batch)))
+    print(
+        json.dumps(
+            turns.result(
+                "feed", rows, ("mindspore", "numpy", "pillow"), batch=args.batch, cores=len(os.sched_getaffinity(0))
+            )
+        )
+    )
     return 0
 
 

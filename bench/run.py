@@ -8,16 +8,15 @@ its last record on the same processor: --anew keeps it all the same. What cannot
 
 import argparse
 import json
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 
-from bench import rounds
+from bench import rounds, sides
 from bench.rounds import ROOT, Refused
 from effnet import errors
-from effnet.files import whole, write_json
+from effnet.files import write_json
 
 BENCHES = {  # modules beside this one, and what they measure in words
     "train_step": "a training step of B2 on a CPU",
@@ -30,7 +29,7 @@ BENCHES = {  # modules beside this one, and what they measure in words
     "prepare": "packing; DVC over ImageNet's shards",
     "gpu": "training B2 on one NVIDIA card",
 }
-RESULTS, PAGE = ROOT / "bench/results.json", ROOT / "docs/performance.md"
+RESULTS, PAGE, FED = ROOT / "bench/results.json", ROOT / "docs/performance.md", ROOT / "docs/several-machines.md"
 LINE = 1.5  # times faster or slower than the last record that a side may be
 
 
@@ -130,10 +129,11 @@ def main():
         if "not_run" not in found or "rows" not in results.get(name, {}):
             results[name] = found
             write_json(RESULTS, results)
-    marked = re.compile(r"(<!-- benches -->\n).*?(<!-- end -->)", re.S)
-    text = marked.sub(lambda found: f"{found[1]}{table(results)}\n{found[2]}", PAGE.read_text())
-    with whole(PAGE, "w") as file:
-        file.write(text)
+    sides.write_part(PAGE, "benches", table(results))
+    if "rows" in results.get("feed", {}):
+        from bench import feed  # it imports MindSpore
+
+        sides.write_part(FED, "feed", feed.cores(results["feed"]))
     print(table(results))
     for why in bad:
         print(f"{'refused' if isinstance(why, Refused) else 'error'}: {why}", file=sys.stderr)
