@@ -2,11 +2,11 @@
 
     python -m bench.feed [FOLDER] [--rounds 5] [--steps 6] [--batch 256]
 
-FOLDER holds JPEGs, at any depth. There is no peer but the rates aimed at. Each rank is a process that
-does what training does beside the network: decodes its share of each global batch in as many threads as it would
-there, draws its masks, makes MindSpore's tensors. Python's share of a step is the processor time of the thread that
-training runs in: what a device would wait for if it were done. Ranks share the cores at hand and begin together, so eight say what one machine feeds
-in all. What was decoded ahead by then does not count.
+FOLDER holds JPEGs, at any depth. There is no peer but the rates aimed at. Each rank is a process that does what
+training does beside the network: decodes its share of each global batch in as many threads as it would there, draws
+its masks, makes MindSpore's tensors. Python's share of a step is the processor time of the thread that training
+runs in: what a device would wait for if it were done. Ranks share the cores at hand and begin together, so eight
+say what one machine feeds in all. What was decoded ahead by then does not count.
 """
 
 import json
@@ -93,10 +93,9 @@ def cores(found):
     lines = [["images a second that each takes", *(name.split(", ")[1] for name in one)], ["---"] * (1 + len(one))]
     lines += [[f"{rate:,}", *(f"{DEVICES * rate * here / ours[name]:.1f}" for name in one)] for rate in EACH]
     share = min(ours[name] for name in ours if name.startswith("steps"))
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + (
-        f"\n\nThe training thread itself works {1000 / share:.1f} ms for a step of {found['measured']['batch']}: all that "
-        "MindSpore's data sink could save."
-    )
+    rows = ["| " + " | ".join(line) + " |" for line in lines]
+    rows += ["", f"The training thread itself works {1000 / share:.1f} ms for a step of {found['measured']['batch']}"]
+    return "\n".join(rows) + ": all that MindSpore's data sink could save."
 
 
 def main():

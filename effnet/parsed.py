@@ -6,6 +6,7 @@ Recipes have their own in recipe.py, prepared pictures in shards/index.py.
 
 import csv
 import json
+import math
 from typing import Annotated, Literal
 
 import yaml
@@ -196,8 +197,8 @@ def yaml_file(path, kind=Parsed):
 def table(path, columns):
     """Rows of the CSV or TSV file at `path`, dictionaries of text; [] where there is no file.
 
-    columns: `{name: what reads it}`, of those that must be there: str, int, float, maybe. Raises InputError, naming the
-    row.
+    columns: `{name: what reads it}`, of those that must be there: str, int, number, maybe, some. Raises InputError,
+    naming the row.
     """
     if not path.exists():
         return []
@@ -226,9 +227,23 @@ def rows(lines, name, columns, delimiter=","):
     return found
 
 
+def number(text):
+    """A float that is one."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError
+    return value
+
+
 def maybe(text):
     """A number, or nothing."""
-    return float(text) if text else None
+    return number(text) if text else None
+
+
+def some(text):
+    """A whole number of at least one."""
+    if (value := int(text)) < 1:
+        raise ValueError
+    return value
 
 
 def _first(error):

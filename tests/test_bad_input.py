@@ -94,6 +94,9 @@ FIGURES = [
     ("evaluate/per_class.csv", lambda text: text.replace("top1", "top", 1), "column 'top1' is missing"),
     ("evaluate/calibration.csv", lambda text: text.replace("0.", "O.", 1), "damaged in row 1 of the table"),
     ("parity/pairs.csv", lambda text: text.replace(",", ";"), "column 'pair' is missing"),
+    ("evaluate/calibration.csv", lambda text: f"{text}1,NaN,0.5\n", "damaged in row .*'NaN'"),
+    ("evaluate/calibration.csv", lambda text: f"{text}0,0.5,0.5\n", "damaged in row .*'0', '0.5'"),
+    ("train/plots/metrics/loss.tsv", lambda text: f"{text}99\tinf\n", "damaged in row .*'inf'"),
     ("train/plots/metrics/loss.tsv", lambda text: text + "x", "damaged in row"),
 ]
 

@@ -25,11 +25,11 @@ RUNTIMES = {
 TRAINING = Runtime("training", "train", "train", "train")
 # columns of the tables in metrics/evaluate
 TABLES = {
-    "per_image": {"name": str, "actual": str, "predicted": str, "confidence": float, "loss": float},
+    "per_image": {"name": str, "actual": str, "predicted": str, "confidence": parsed.number, "loss": parsed.number},
     "per_class": {"class": str, "images": int, "top1": parsed.maybe, "most_often_taken_for": str},
-    "calibration": {"images": int, "confidence": float, "accuracy": float},
+    "calibration": {"images": parsed.some, "confidence": parsed.number, "accuracy": parsed.number},
 }
-PAIRS = {"pair": str, "largest_difference": float, "equal_top1": float}
+PAIRS = {"pair": str, "largest_difference": parsed.number, "equal_top1": parsed.number}
 HEADER = ["runtime", "top-1", "95% interval", "top-5", "loss", "images"]
 
 
@@ -83,7 +83,7 @@ def read_metrics(folder="."):
 def read_curves(folder="."):
     """`{name: rows of its file}` of what training logged for each epoch."""
     files = sorted(Path(folder, "metrics/train/plots/metrics").glob("*.tsv"))
-    return {path.stem: parsed.table(path, {"step": int, path.stem: float}) for path in files}
+    return {path.stem: parsed.table(path, {"step": int, path.stem: parsed.number}) for path in files}
 
 
 def results(metrics):
