@@ -126,13 +126,8 @@ def main():
             rows.append(
                 rounds.row(what, f"those of {BUSY} ms, the most it may take", steps_a_second, aim, unit="steps/s")
             )
-    print(
-        json.dumps(
-            turns.result(
-                "feed", rows, ("mindspore", "numpy", "pillow"), batch=args.batch, cores=len(os.sched_getaffinity(0))
-            )
-        )
-    )
+    measured = {"batch": args.batch, "cores": len(os.sched_getaffinity(0))}
+    print(json.dumps(turns.result("feed", rows, ("mindspore", "numpy", "pillow"), **measured)))
     return 0
 
 

@@ -67,6 +67,7 @@ ONNX = [
     ("classes", '["one"]', "another number of names or ids"),
     ("normalize", "somewhere", "normalize: Input should be 'outside' or 'inside'"),
     ("resize", "1000000000", "resize: Input should be less than or equal to 2048"),
+    ("resize", "1e9", "resize: Input should be a valid integer"),
     ("crop", "[]", "crop: Input should be a valid integer"),
     ("crop", '"32"', "crop: Input should be a valid integer"),
 ]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bench import rounds, run
+from bench import feed, rounds, run
 from tests.conftest import ROOT
 
 
@@ -16,14 +16,25 @@ def call(*options):
 
 
 def test_the_page_holds_the_table_of_the_results():
-    before = (ROOT / "docs/performance.md").read_text()
+    before = {page: page.read_text() for page in (run.PAGE, run.FED)}
     done = call("--table")
     assert done.returncode == 0, done.stderr
-    assert (ROOT / "docs/performance.md").read_text() == before, "the committed page is not of the committed results"
+    assert before == {page: page.read_text() for page in before}, "a committed page is not of the committed results"
     results = json.loads((ROOT / "bench/results.json").read_text())
     for name in run.BENCHES:
         mine = [line for line in done.stdout.splitlines() if line.startswith(f"| `{name}` | ")]
         assert len(mine) >= len(results.get(name, {}).get("rows", "1"))
+
+
+def test_the_cores_that_feed_eight_devices_by_hand():
+    """Two cores feed 1,600 and 800 pictures a second, so a core 800 and 400; eight devices at 250 take 2,000."""
+    rates = {"pictures fed to training, crop and flip, ranks: 1": 1600, "steps of the training thread's own work": 500}
+    rates |= {"pictures fed to training, whole recipe, ranks: 1": 800, "pictures fed to training, x, ranks: 8": 9}
+    rows = [{"what": what, "ours": ours} for what, ours in rates.items()]
+    lines = feed.cores({"rows": rows, "measured": {"batch": 64, "cores": 2}}).splitlines()
+    assert lines[0] == "| images a second that each takes | crop and flip | whole recipe |"
+    assert lines[2:5] == ["| 250 | 2.5 | 5.0 |", "| 1,000 | 10.0 | 20.0 |", "| 2,500 | 25.0 | 50.0 |"]
+    assert "works 2.0 ms for a step of 64" in lines[-1]
 
 
 def test_an_unknown_bench_is_named():

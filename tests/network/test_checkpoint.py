@@ -75,6 +75,12 @@ def test_another_architecture_or_class_count(tmp_path):
         checkpoint.load_model(tmp_path / "m.ckpt", "efficientnet_b0", 1000)
 
 
+def test_a_model_without_an_epsilon_has_the_reference_s(tmp_path):
+    """Those from before it was a recipe's."""
+    checkpoint.save(tmp_path / "m.ckpt", ARRAYS, {"variant": "efficientnet_b0"})
+    assert checkpoint.load_model(tmp_path / "m.ckpt")[1] == {"variant": "efficientnet_b0", "bn_eps": 1e-3}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a full disk needs root")
 def test_full_disk_leaves_the_old_file(tmp_path):
     disk = tmp_path / "disk"
