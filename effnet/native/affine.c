@@ -10,6 +10,8 @@
 
 enum { LIMIT = 16384 }; /* Pillow leaves fixed point at twice that */
 
+/* Pixels are copied left to right, four bytes at a time but a row's last: the next one writes over the fourth. */
+
 static int fixed(double v) { return (int)floor(v * 65536.0 + 0.5); }
 
 static int inside(const double m[6], int x, int y) {
@@ -23,25 +25,38 @@ static void along_axis(int *places, int count, int size, double step, double shi
 }
 
 static void scaled(const uint8_t *from, uint8_t *to, int width, int height, const double m[6], int *places) {
-    int *rows = places + width;
+    int *rows = places + width, first = 0, end = width;
     along_axis(places, width, width, m[0], m[2]);
     along_axis(rows, height, height, m[4], m[5]);
-    for (int y = 0; y < height; y++)
-        for (int x = 0; x < width && rows[y] >= 0; x++)
-            if (places[x] >= 0)
-                memcpy(to + ((size_t)y * width + x) * 3, from + ((size_t)rows[y] * width + places[x]) * 3, 3);
+    while (first < end && places[first] < 0) first++;
+    while (first < end && places[end - 1] < 0) end--;
+    for (int y = 0; y < height; y++, to += (size_t)width * 3) {
+        if (rows[y] < 0 || first == end) continue;
+        const uint8_t *row = from + (size_t)rows[y] * width * 3;
+        for (int x = first; x < end - 1; x++) memcpy(to + (size_t)x * 3, row + (size_t)places[x] * 3, 4);
+        memcpy(to + (size_t)(end - 1) * 3, row + (size_t)places[end - 1] * 3, 3);
+    }
+}
+
+static int within(int at_x, int at_y, int width, int height) { /* negative ones become large */
+    return (unsigned)(at_x >> 16) < (unsigned)width && (unsigned)(at_y >> 16) < (unsigned)height;
+}
+
+static const uint8_t *source(const uint8_t *from, int at_x, int at_y, int width) {
+    return from + ((size_t)(at_y >> 16) * width + (at_x >> 16)) * 3;
 }
 
 static void slanted(const uint8_t *from, uint8_t *to, int width, int height, const double m[6]) {
     const int step_x = fixed(m[0]), step_y = fixed(m[3]), next_x = fixed(m[1]), next_y = fixed(m[4]);
     int first_x = fixed(m[2] + m[0] * 0.5 + m[1] * 0.5), first_y = fixed(m[5] + m[3] * 0.5 + m[4] * 0.5);
-    for (int y = 0; y < height; y++, first_x += next_x, first_y += next_y) {
-        int at_x = first_x, at_y = first_y;
-        for (int x = 0; x < width; x++, to += 3, at_x += step_x, at_y += step_y) {
-            unsigned in_x = (unsigned)(at_x >> 16), in_y = (unsigned)(at_y >> 16); /* negative ones become large */
-            if (in_x < (unsigned)width && in_y < (unsigned)height)
-                memcpy(to, from + ((size_t)in_y * width + in_x) * 3, 3);
-        }
+    for (int y = 0; y < height; y++, first_x += next_x, first_y += next_y, to += (size_t)width * 3) {
+        int first = 0, end = width; /* a line crosses the picture once */
+        while (first < end && !within(first_x + first * step_x, first_y + first * step_y, width, height)) first++;
+        while (first < end && !within(first_x + (end - 1) * step_x, first_y + (end - 1) * step_y, width, height)) end--;
+        if (first == end) continue;
+        int at_x = first_x + first * step_x, at_y = first_y + first * step_y, x = first;
+        for (; x < end - 1; x++, at_x += step_x, at_y += step_y) memcpy(to + 3 * x, source(from, at_x, at_y, width), 4);
+        memcpy(to + 3 * x, source(from, at_x, at_y, width), 3);
     }
 }
 
@@ -52,19 +67,20 @@ int image_affine(uint8_t *pixels, int width, int height, const double matrix[6],
         return IMAGE_BAD;
     }
     size_t count = (size_t)width * height;
-    uint8_t *source = malloc(count * 3);
+    uint8_t *from = malloc(count * 3 + 1);
     int *places = malloc(((size_t)width + height) * sizeof *places);
-    if (source && places) {
-        memcpy(source, pixels, count * 3);
-        for (size_t i = 0; i < count; i++) memcpy(pixels + 3 * i, fill, 3);
+    if (from && places) {
+        memcpy(from, pixels, count * 3);
+        for (int x = 0; x < width; x++) memcpy(pixels + 3 * x, fill, 3);
+        for (int y = 1; y < height; y++) memcpy(pixels + (size_t)y * width * 3, pixels, (size_t)width * 3);
         if (matrix[1] == 0 && matrix[3] == 0)
-            scaled(source, pixels, width, height, matrix, places);
+            scaled(from, pixels, width, height, matrix, places);
         else
-            slanted(source, pixels, width, height, matrix);
+            slanted(from, pixels, width, height, matrix);
     }
-    int code = source && places ? IMAGE_OK : IMAGE_BAD;
+    int code = from && places ? IMAGE_OK : IMAGE_BAD;
     if (code) snprintf(error, IMAGE_ERROR_SIZE, "out of memory");
-    free(source);
+    free(from);
     free(places);
     return code;
 }

@@ -88,7 +88,7 @@ def test_a_transform_out_of_reach_is_refused():
             changed(pixels, native.affine, matrix, policies.GREY)
 
 
-def test_same_bytes_without_avx2(tmp_path):
+def test_same_bytes_without_vectors(tmp_path):
     plain = tmp_path / "plain.so"
     sources = [str(native.FOLDER / name) for name in ("colors.c", "affine.c")]
     subprocess.run(["cc", *FLAGS, "-DFOR_EACH_CPU=", "-O1", *sources, "-o", str(plain), "-lm"], check=True)
@@ -102,3 +102,7 @@ def test_same_bytes_without_avx2(tmp_path):
             )
             native.enhance(kind, here, 1.7)
             assert code == 0 and np.array_equal(made, here), (kind, pixels.shape)
+        made, here = pixels.copy(), pixels.copy()
+        assert library.image_equalize(ctypes.c_void_p(made.ctypes.data), *size, None) == 0
+        native.equalize(here)
+        assert np.array_equal(made, here), pixels.shape
