@@ -14,7 +14,7 @@ import numpy as np
 
 from effnet import errors
 from effnet.arch import layers
-from effnet.arch.family import VARIANTS
+from effnet.arch.family import UNPUBLISHED, VARIANTS
 from effnet.errors import InputError
 from effnet.files import whole, write_json
 from effnet.weights import pretrained
@@ -63,9 +63,7 @@ def measure(folder):
 
 def table():
     measured, sources, lines = json.loads(MEASURED.read_text()), pretrained.sources(), [HEAD]
-    for variant in VARIANTS:
-        if variant == "efficientnet_toy":
-            continue
+    for variant in [name for name in VARIANTS if name not in UNPUBLISHED]:
         for name in [name for name, row in sources.items() if row["variant"] == variant] or [""]:
             row, figures = sources.get(name, {}), measured.get(name)
             size = row.get("crop", VARIANTS[variant].image_size)  # at which the accuracy was published

@@ -27,9 +27,12 @@ VARIANTS = {
     "efficientnet_lite2": Variant(1.1, 1.2, 260, True),
     "efficientnet_lite3": Variant(1.2, 1.4, 280, True),
     "efficientnet_lite4": Variant(1.4, 1.8, 300, True),
-    # not of the paper: one narrow block a stage, for tests and smoke runs
+    # not of the paper: one narrow block a stage, for tests and smoke runs; B0 at half its width and depth, whose
+    # residual blocks are there still, for bench/accuracy.py
     "efficientnet_toy": Variant(0.25, 0.1, 32),
+    "efficientnet_half": Variant(0.5, 0.5, 64),
 }
+UNPUBLISHED = {"efficientnet_toy", "efficientnet_half"}
 
 BN_EPS = 1e-3  # the reference's
 SE_RATIO = 0.25  # of the block's input, not of its expanded width

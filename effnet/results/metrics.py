@@ -4,7 +4,6 @@ from collections import namedtuple
 
 import numpy as np
 from scipy.special import log_softmax
-from scipy.stats import binomtest
 
 from effnet.files import write_csv
 
@@ -61,6 +60,8 @@ def smoothed_loss(logits, labels, factor):
 
 def interval(summary):
     """Wilson's 95% interval (low, high) of a summary's top1."""
+    from scipy.stats import binomtest  # half a second to import, and stages do without
+
     hits = round(summary["top1"] * summary["images"])
     found = binomtest(hits, summary["images"]).proportion_ci(method="wilson")
     return float(found.low), float(found.high)

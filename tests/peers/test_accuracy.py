@@ -3,9 +3,12 @@
 import pytest
 
 from bench import accuracy
+from effnet.network.layers import Layers
 from effnet.recipe import Recipe
 from effnet.training.schedule import learning_rate
-from tests.peers.nets import _torchvision
+from effnet.weights.convert import convert
+from tests.network.test_efficientnet import assert_same, our_logits, pictures
+from tests.peers.nets import _torchvision, tensors_of
 
 pytestmark = pytest.mark.peers
 
@@ -22,6 +25,22 @@ def test_schedule_and_decay_are_the_recipe_s(name):
     decayed = {id(p) for p in rule.param_groups[0]["params"]}
     for key, parameter in net.named_parameters():
         assert (id(parameter) in decayed) == (".bn" not in key and not key.startswith("bn")), key
+
+
+def test_both_sides_train_the_same_network():
+    _torchvision()
+    import torch
+
+    tree = accuracy.settings("modern", "nowhere", 1)
+    tree["model"] |= {"dropout": 0.0, "drop_connect": 0.0}
+    params = Recipe.model_validate(tree)
+    model, net, batch = params.model, accuracy.network(params), pictures(96)
+    weights = convert(tensors_of(net), model.variant, model.class_num)
+    for training in (False, True):
+        with torch.no_grad():
+            expected = net.train(training)(torch.from_numpy(batch)).numpy()
+        ours = our_logits(model.variant, Layers(model.padding, model.bn_eps), weights, batch, training)
+        assert_same(ours, expected)
 
 
 def test_it_trains(tmp_path, monkeypatch):
