@@ -3,7 +3,8 @@ for some of them.
 
 Each module's last line of JSON is kept in bench/results.json, so that one can be measured again alone. A result is
 refused (exit code 3, nothing of it is kept) where other work disturbed it, and where a side's rate is out of line with
-its last record on the same processor: --anew keeps it all the same. What cannot run here says why.
+its last record on the same processor: --anew keeps it all the same. A record of another processor that a new one takes
+the place of is kept too, and shown below. What cannot run here says why.
 """
 
 import argparse
@@ -73,10 +74,29 @@ def check_line(name, found, last):
                 )
 
 
-def table(results):
-    """The page's two tables: every ratio, the lost ones first and what could not run last; where each bench ran."""
+def keep(results, name, found):
+    """Put `found` on record; what was measured on another processor moves to results["others"]."""
+    others, last = results.setdefault("others", {}), results.get(name, {})
+    if "machine" in last and last["machine"] != found.get("machine"):
+        others.setdefault(last["machine"], {})[name] = last
+    others.get(found.get("machine"), {}).pop(name, None)
+    results[name] = found
+
+
+def page(results):
+    """The page's part: the tables of the newest records, then those of each other processor."""
+    parts = [table(results)]
+    for machine, found in results.get("others", {}).items():
+        if names := [name for name in BENCHES if name in found]:
+            parts += [f"The same on another processor, {machine}:", table(found, names)]
+    return "\n\n".join(parts)
+
+
+def table(results, names=tuple(BENCHES)):
+    """Two tables: every ratio, the lost ones first and what could not run last; where each bench ran."""
     rows = []
-    for name, what in BENCHES.items():
+    for name in names:
+        what = BENCHES[name]
         found = results.get(name, {"not_run": "not measured yet"})
         for row in found.get("rows") or [{"what": what, "peer": "", "not_run": found.get("not_run")}]:
             rows.append({"bench": name, **row})
@@ -122,19 +142,20 @@ def main():
         try:
             found = run(name, ["--wait", args.wait])
             if not args.anew:
-                check_line(name, found, results.get(name, {}))
+                for records in (results, *results.get("others", {}).values()):
+                    check_line(name, found, records.get(name, {}))
         except (Refused, errors.InputError) as why:
             bad.append(why)
             continue
         if "not_run" not in found or "rows" not in results.get(name, {}):
-            results[name] = found
+            keep(results, name, found)
             write_json(RESULTS, results)
-    sides.write_part(PAGE, "benches", table(results))
+    sides.write_part(PAGE, "benches", page(results))
     if "rows" in results.get("feed", {}):
         from bench import feed  # it imports MindSpore
 
         sides.write_part(FED, "feed", feed.cores(results["feed"]))
-    print(table(results))
+    print(page(results))
     for why in bad:
         print(f"{'refused' if isinstance(why, Refused) else 'error'}: {why}", file=sys.stderr)
     return 3 if any(isinstance(why, Refused) for why in bad) else 2 if bad else 0

@@ -69,6 +69,18 @@ def test_a_rate_out_of_line_with_its_last_record_is_refused():
             run.check_line("onnx", record(rounds.row("a", "b", mine, theirs)), last)
 
 
+def test_the_record_of_another_processor_is_kept_and_shown_below():
+    results, rates = {}, {"old": 10, "new": 20}
+    for machine, rate in rates.items():
+        run.keep(results, "onnx", record(rounds.row("a", "b", [rate], [10]), machine=machine))
+    assert results["onnx"]["machine"] == "new" and list(results["others"]) == ["old"]
+    newest, older = run.page(results).split("The same on another processor, old:")
+    assert "| 2.00 |" in newest and "| 1.00 |" in older and "not measured yet" not in older
+    run.keep(results, "onnx", record(rounds.row("a", "b", [11], [10]), machine="old"))
+    assert results["onnx"]["machine"] == "old" and list(results["others"]["new"]) == ["onnx"]
+    assert "another processor, old" not in run.page(results)
+
+
 def test_nothing_is_recorded_beside_a_busy_process():
     before = (ROOT / "bench/results.json").read_bytes()
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])

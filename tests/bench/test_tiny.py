@@ -11,9 +11,9 @@ import pytest
 from tests.conftest import ROOT
 from tests.pictures import jpeg
 
-ROWS = {"prepare": 5, "feed": 5}
+ROWS = {"prepare": 5, "feed": 6}
 # without the rows of OpenVINO
-WITH_PEERS = {"formats": 10, "loader": 7, "onnx": 2, "onnx_export": 1, "end_to_end": 7, "train_step": 10}
+WITH_PEERS = {"formats": 10, "loader": 7, "onnx": 2, "onnx_export": 1, "end_to_end": 8, "train_step": 10}
 
 
 def tiny(name, folder):
