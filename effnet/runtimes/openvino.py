@@ -1,7 +1,8 @@
 """The exported model under OpenVINO, on the CPU. Imports neither MindSpore nor ONNX Runtime.
 
 On one processor its answers are the same bytes from run to run, whatever the number of threads and the batch
-(tests/runtimes/test_openvino.py); another processor's differ in the last digits.
+(tests/runtimes/test_openvino.py); another processor's differ in the last digits. Not so bfloat16 with AMX (Intel since
+Sapphire Rapids): there they differ by less than its rounding.
 """
 
 import os

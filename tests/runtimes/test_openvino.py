@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -27,6 +28,7 @@ pytest.importorskip("openvino", reason="OpenVINO does not install everywhere; se
 _, HERE = openvino.processor()
 NO_BFLOAT16 = pytest.mark.skipif("BF16" not in HERE, reason="no bfloat16 on this processor")
 PRECISIONS = ["openvino", pytest.param("openvino-bfloat16", marks=NO_BFLOAT16), "openvino-int8"]
+TILES = "amx_tile" in Path("/proc/cpuinfo").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +70,14 @@ def test_int8_is_as_near_to_float32_as_onnx_runtimes(answers):
 
 
 @pytest.mark.parametrize("name", PRECISIONS)
-def test_threads_batch_and_run_change_no_byte(name, answers):
+def test_threads_batch_and_run_change_no_byte_but_with_amx_in_bfloat16(name, answers):
     first = answers(name)
     for threads, batch in ((2, 8), (1, 8), (2, 5), (1, 64)):
-        assert first.tobytes() == answers(name, threads, batch).tobytes()
+        again = answers(name, threads, batch)
+        if name == "openvino-bfloat16" and TILES:  # it takes AMX's tiles or not by the batch: sums in another order
+            assert parity.off(again, first) < parity.off(first, answers("openvino"))
+        else:
+            assert again.tobytes() == first.tobytes()
 
 
 def test_normalisation_inside_gives_the_same_answers(tmp_path):
