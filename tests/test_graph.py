@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import tomlkit
 import yaml
+from dvc.repo import Repo
 
 from tests.conftest import ROOT, copied, copy_project
 
@@ -279,7 +280,7 @@ EDITS = {  # file, what is replaced by what (None: a line more at the end): the 
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: f"{edit[0]} {edit[1][1][:24] if edit[1] else ''}")
-def test_an_edit_runs_what_it_concerns_and_nothing_else(edit, edited):
+def test_an_edit_runs_what_it_concerns_and_nothing_else(edit, edited, monkeypatch):
     (name, change), expected = edit, EDITS[edit]
     path = edited.folder / name
     kept = path.read_text()
@@ -287,6 +288,8 @@ def test_an_edit_runs_what_it_concerns_and_nothing_else(edit, edited):
         assert kept.count(change[0]) == 1
     path.write_text(kept.replace(*change) if change else kept + "\n")
     try:
-        assert set(edited.ran(edited.run("dvc", "repro", "--dry").stdout)) == expected
+        monkeypatch.chdir(edited.folder)  # DVC looks for its targets from here
+        with Repo() as repo:  # twice as fast as a `dvc repro --dry`
+            assert {stage.name for stage in repo.reproduce(dry=True)} - {"source"} == expected
     finally:
         path.write_text(kept)

@@ -47,7 +47,9 @@ def test_stopped_in_the_frozen_epochs_it_goes_on_there(finished, tmp_path, sent,
 
 
 def test_the_data_says_how_many_classes_and_epochs_there_are(finished, tmp_path):
+    """And what came of it answers alike in ONNX Runtime, with timm's and PyTorch's epsilon of batch normalisation."""
     values = {"model__class_num": 0, "train__epoch_size": 0, "train__freeze_epochs": 1, "train__holdout": 0.1}
+    values |= {"model__bn_eps": 1e-5, "export__quantize": [], "onnx__infer310": False}
     project = prepared(finished, tmp_path / "project", **values)
     out = train(project).stdout
     assert "1438 training pictures of 10 classes: 7 epochs, batches of 64" in out and "epoch 7:" in out
@@ -55,8 +57,9 @@ def test_the_data_says_how_many_classes_and_epochs_there_are(finished, tmp_path)
     assert checkpoint.load(project.folder / "models/effnet.ckpt")[1]["class_num"] == 10
     run = json.loads((project.folder / "metrics/provenance/run.json").read_text())
     assert run["identity"]["recipe"]["model.class_num"] == 10
-    for stage in ("evaluate", "export"):
+    for stage in ("evaluate", "export", "quantize", "onnx_eval", "build310", "infer310", "parity"):
         project.run("python", "-m", f"stages.{stage}")
+    assert json.loads((project.folder / "metrics/parity.json").read_text()) == {"worst_difference": 1e-4}
     assert json.loads((project.folder / "metrics/evaluate.json").read_text())["images"] == 359
     again = train(project).stdout
     assert "taken up, nothing is trained" in again and "the model is that of epoch" in again
