@@ -57,16 +57,17 @@ def made_up():
     return file.getvalue()
 
 
-def model():
-    """(weights, meta) of a B2 with random weights."""
+def model(variant="efficientnet_b2", size=SIZE):
+    """(weights, meta) of a network with random weights."""
     names = [str(i) for i in range(CLASSES)]
-    meta = {"variant": "efficientnet_b2", "class_num": CLASSES, "padding": "same", "bn_eps": 1e-3, "image_size": SIZE}
+    meta = {"variant": variant, "class_num": CLASSES, "padding": "same", "bn_eps": 1e-3, "image_size": size}
     meta |= {"classes": names, "class_ids": names, "mean": [127.5] * 3, "std": [127.5] * 3}
-    return initial_weights(shapes("efficientnet_b2", CLASSES), seed=1), meta | SETTINGS.preprocessing()
+    settings = SETTINGS.model_copy(update={"resize": size + 20, "crop": size})
+    return initial_weights(shapes(variant, CLASSES), seed=1), meta | settings.preprocessing()
 
 
-def ours(path):
-    onnx_graph.write(path, *model(), SIZE, SIZE, opset=21, normalize="outside")
+def ours(path, variant="efficientnet_b2", size=SIZE):
+    onnx_graph.write(path, *model(variant, size), size, size, opset=21, normalize="outside")
 
 
 def theirs(path):

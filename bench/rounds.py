@@ -231,7 +231,14 @@ def absent(what, peer, why):
     return {"what": what, "peer": peer, "not_run": why}
 
 
+def verdict(what, peer, held, said):
+    """A line of what is right or wrong, and no rate."""
+    return {"what": what, "peer": peer, "held": bool(held), "said": said}
+
+
 def spoken(row):
+    if "held" in row:
+        return f"{row['what']} {row['peer']}: {'yes' if row['held'] else 'NO'}, {row['said']}"
     if "not_run" in row:
         return f"{row['what']} / {row['peer']}: not run, {row['not_run']}"
     low, high = row["spread"]

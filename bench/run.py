@@ -13,11 +13,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
+from typing import Literal
 
 from bench import rounds, sides
 from bench.rounds import ROOT, Refused
 from effnet import errors
 from effnet.files import write_json
+from effnet.parsed import Parsed, json_file
 
 BENCHES = {  # modules beside this one, and what they measure in words
     "train_step": "a training step of B2 on a CPU",
@@ -74,6 +77,23 @@ def check_line(name, found, last):
                 )
 
 
+class OfAnotherMachine(Parsed):
+    """The result.json of bench/gpu.py."""
+
+    bench: Literal["gpu"]
+    rows: list[dict]
+    versions: dict[str, str]
+    machine: str
+    day: str
+
+
+def brought(path):
+    found = json_file(path, OfAnotherMachine, "bench/gpu.sh writes it")
+    if found is None:
+        raise errors.InputError(f"{path}: no such file; bench/gpu.sh says where it left its result.json")
+    return found
+
+
 def keep(results, name, found):
     """Put `found` on record; what was measured on another processor moves to results["others"]."""
     others, last = results.setdefault("others", {}), results.get(name, {})
@@ -100,7 +120,7 @@ def table(results, names=tuple(BENCHES)):
         found = results.get(name, {"not_run": "not measured yet"})
         for row in found.get("rows") or [{"what": what, "peer": "", "not_run": found.get("not_run")}]:
             rows.append({"bench": name, **row})
-    rows.sort(key=lambda row: row["ratio"] / row["goal"] if "ratio" in row else float("inf"))
+    rows.sort(key=lambda row: row["ratio"] / row["goal"] if "ratio" in row else -1 if row.get("held") is False else 1e9)
     ratios = [["bench", "ours", "peer", "ours / peer", "least - most", "goal", "ours, peer's"], ["---"] * 7]
     ratios += [cells(row) for row in rows]
     where = [["bench", "machine", "day", "rounds", "minutes", "cores of others", "MHz", "versions"], ["---"] * 8]
@@ -111,6 +131,8 @@ def table(results, names=tuple(BENCHES)):
 
 def cells(row):
     first = [f"`{row['bench']}`", row["what"], row["peer"]]
+    if "held" in row:
+        return [*first, "yes" if row["held"] else "**no**", "", "", row["said"]]
     if "ratio" not in row:
         return [*first, "not run", "", "", row["not_run"]]
     ratio, goal, (low, high) = row["ratio"], row["goal"], row["spread"]
@@ -131,13 +153,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(BENCHES)} (default: all)")
     parser.add_argument("--table", action="store_true", help="run nothing, write the table of bench/results.json")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="run nothing, keep what bench/gpu.py wrote elsewhere")
     parser.add_argument("--anew", action="store_true", help="keep rates that are out of line with those on record")
     parser.add_argument("--wait", default="600", help="seconds to wait for a quiet machine, each time")
     args = parser.parse_args()
     if unknown := sorted(set(args.names) - set(BENCHES)):
         raise errors.InputError(f"{', '.join(unknown)}: no such bench; there are {', '.join(BENCHES)}")
     results, bad = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}, []
-    for name in [] if args.table else args.names or BENCHES:
+    if args.keep:
+        keep(results, "gpu", brought(args.keep))
+        write_json(RESULTS, results)
+    for name in [] if args.table or args.keep else args.names or BENCHES:
         print(f"--- {name}", file=sys.stderr)
         try:
             found = run(name, ["--wait", args.wait])
