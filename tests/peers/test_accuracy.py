@@ -1,5 +1,8 @@
 """bench/accuracy.py's side in PyTorch: the settings are the recipe's, and it trains."""
 
+import gzip
+
+import numpy as np
 import pytest
 
 from bench import accuracy
@@ -9,6 +12,7 @@ from effnet.training.schedule import learning_rate
 from effnet.weights.convert import convert
 from tests.network.test_efficientnet import assert_same, our_logits, pictures
 from tests.peers.nets import _torchvision, tensors_of
+from tests.sources.test_fashion import packed
 
 pytestmark = pytest.mark.peers
 
@@ -43,10 +47,17 @@ def test_both_sides_train_the_same_network():
         assert_same(ours, expected)
 
 
-def test_it_trains(tmp_path, monkeypatch):
-    monkeypatch.setattr(accuracy, "PICTURES", 13)
-    monkeypatch.setattr(accuracy, "CHECKED", 4)
-    tree = accuracy.settings("modern", accuracy.subset(accuracy.FASHION, tmp_path), 1)
+def test_it_trains(tmp_path):
+    """PyTorch's side, over idx files of noise."""
+    random = np.random.default_rng(0)
+    for name, count in (("train", 130), ("t10k", 40)):
+        for kind, values in (
+            ("images-idx3", random.integers(0, 256, (count, 28, 28), np.uint8)),
+            ("labels-idx1", (np.arange(count) % 10).astype(np.uint8)),
+        ):
+            (tmp_path / f"{name}-{kind}-ubyte.gz").write_bytes(gzip.compress(packed(values)))
+    (tmp_path / "subset").mkdir()
+    tree = accuracy.settings("modern", accuracy.subset(tmp_path, tmp_path / "subset"), 1)
     tree["train"] |= {"epoch_size": 1, "warmup_epochs": 0.0}
     tree["data"]["shards"] = 1
     found = accuracy.torch(tree)
