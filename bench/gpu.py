@@ -34,7 +34,7 @@ from effnet.recipe import load
 ROOT = Path(__file__).parents[1]
 OF_TORCH = {"infer_torch", "train_torch"}  # parts that another interpreter runs
 OF_MINDSPORE = {"twenty_steps", "train_mindspore", "demo"}
-AMP = "PyTorch AMP channels_last"
+AMP, UNASKED = "PyTorch AMP channels_last", "not asked for"
 CHECKS = {
     "start": "MindSpore's plugin starts",
     "twenty_steps": "twenty training steps are the float64 reference's",
@@ -91,7 +91,7 @@ def process(part, case, seconds, log, args):
         return json.loads(lines[-1]) | {"late": late} if lines else {"failed": late}
     if code:
         last = (said.splitlines() or [f"exit code {code}"])[-1]
-        return {"failed": message_for(said) or last.removeprefix("error: ")}
+        return {"failed": f"{message_for(said) or last.removeprefix('error: ')} ({log.name})"}
     return json.loads(lines[-1])
 
 
@@ -142,7 +142,7 @@ def rows(found, args):
         else:
             said = ", ".join(f"{key} {value}" for key, value in mine.items() if key not in ("part", "case", "passed"))
             lines.append(rounds.verdict(what, "", mine.get("passed", True), said))
-    return lines
+    return [line for line in lines if line.get("not_run") != UNASKED]
 
 
 def answer(found, part, **case):
@@ -151,7 +151,7 @@ def answer(found, part, **case):
     good = [each for each in turns if "failed" not in each]
     if len(good) > 1:
         return good[-1] | {"rates": [rate for each in good for rate in each["rates"]]}
-    return (good or turns or [{"failed": "not asked for"}])[0]
+    return (good or turns or [{"failed": UNASKED}])[0]
 
 
 def of_batch(side, batch):

@@ -188,7 +188,7 @@ def start(args):
 
 def twenty_steps(args):
     """Twenty training steps on the device against the stored float64 reference; tiny: only whether they are there."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not peers", "-k", "twenty", "tests/training/test_step.py"]
+    command = [sys.executable, "-m", "pytest", "-m", "not peers", "-k", "twenty", "tests/training/test_step.py"]
     command += ["--collect-only"] if args.tiny else []
     env = os.environ | {"EFFNET_TEST_DEVICE": args.device, "PYTEST_ADDOPTS": ""}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)

@@ -31,7 +31,9 @@ def pipeline(params, stages, links=()):
             Path(work, name).symlink_to(ROOT / name)
         for stage in stages:
             command = [sys.executable, "-m", f"stages.{stage}"]
-            subprocess.run(command, cwd=work, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=sys.stderr, check=True)
+            done = subprocess.run(command, cwd=work, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=sys.stderr)
+            if done.returncode:
+                raise errors.InputError(f"stages.{stage} failed; what it said is above")
         yield Path(work)
 
 
