@@ -15,8 +15,10 @@ def _set_environment():
     # times faster.
     if machine.vectors() == "avx512f":
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")  # a value that the user set is left alone, here and below
-    # Waiting threads of operators.c would spin in MindSpore's way: a third slower.
+    # Waiting threads of operators.c would spin in MindSpore's way, a third slower; one that sleeps at once is late for
+    # the next operator.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("GLOG_v", "4")  # failures reach us as exceptions; MindSpore's own log lines would bury ours
     # It looks for devices before a recipe can say which one it wants.
     cuda.prepare_mindspore(machine.mindspore_folder() / "lib/plugin")

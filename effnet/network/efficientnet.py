@@ -10,7 +10,7 @@ from mindspore import nn, ops
 from effnet.arch.family import plan
 from effnet.arch.initial import initial_weights
 from effnet.network import operators
-from effnet.network.layers import Layers, Swish, SyncBatchNorm2d, global_average
+from effnet.network.layers import Layers, SyncBatchNorm2d
 
 
 class ConvBN(nn.Cell):
@@ -34,10 +34,10 @@ class SqueezeExcite(nn.Cell):
         super().__init__()
         self.reduce = nn.Dense(channels, squeezed, weight_init="zeros", bias_init="zeros")
         self.expand = nn.Dense(squeezed, channels, weight_init="zeros", bias_init="zeros")
-        self.act, self.sigmoid, self.scale = act, layers.sigmoid, layers.scale
+        self.average, self.act, self.sigmoid, self.scale = layers.average, act, layers.sigmoid, layers.scale
 
     def construct(self, x):
-        return self.scale(x, self.sigmoid(self.expand(self.act(self.reduce(global_average(x))))))
+        return self.scale(x, self.sigmoid(self.expand(self.act(self.reduce(self.average(x))))))
 
 
 class MBConv(nn.Cell):
@@ -77,10 +77,11 @@ class EfficientNet(nn.Cell):
     def __init__(self, variant, class_num, layers=None):
         super().__init__()
         sizes, layers = plan(variant), layers or Layers()
-        act = ops.relu6 if sizes.lite else Swish(layers.sigmoid)
+        act = ops.relu6 if sizes.lite else layers.swish
         self.stem = ConvBN(layers, 3, sizes.stem, 3, 2, act=act)
         self.blocks = nn.CellList([MBConv(layers, block, act) for block in sizes.blocks])
         self.head = ConvBN(layers, sizes.blocks[-1].channels_out, sizes.head, 1, act=act)
+        self.average = layers.average
         self.classifier = nn.Dense(sizes.head, class_num, weight_init="zeros", bias_init="zeros")
 
     def features(self, x, path_keep=None):
@@ -88,7 +89,7 @@ class EfficientNet(nn.Cell):
         x = self.stem(x)
         for i, block in enumerate(self.blocks):
             x = block(x, None if path_keep is None else path_keep[:, i])
-        return global_average(self.head(x))
+        return self.average(self.head(x))
 
     def construct(self, x, path_keep=None, feature_keep=None):
         x = self.features(x, path_keep)

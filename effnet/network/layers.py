@@ -13,12 +13,8 @@ class Swish(nn.Cell):
     wrong.
     """
 
-    def __init__(self, sigmoid):
-        super().__init__()
-        self.sigmoid = sigmoid
-
     def construct(self, x):
-        return x * self.sigmoid(x)
+        return x * ops.sigmoid(x)
 
 
 def global_average(x):
@@ -68,8 +64,8 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
 
 
 class Layers:
-    """What a network asks for its layers: convolution, normalisation with activation, sigmoid, scaling. Here
-    MindSpore's own.
+    """What a network asks for its layers: convolution, normalisation with activation, swish, sigmoid, global average,
+    scaling. Here MindSpore's own.
 
     padding      'same', TensorFlow's, or 'symmetric', PyTorch's k//2
     bn_eps       added to batch normalisation's variance
@@ -79,7 +75,7 @@ class Layers:
 
     def __init__(self, padding="same", bn_eps=BN_EPS, bn_momentum=0.99, sync_bn=False):
         self.padding, self.bn_eps, self.bn_momentum, self.sync_bn = padding, bn_eps, bn_momentum, sync_bn
-        self.sigmoid, self.scale = ops.sigmoid, scale
+        self.swish, self.sigmoid, self.average, self.scale = Swish(), ops.sigmoid, global_average, scale
 
     def convolution(self, channels_in, channels_out, kernel, stride=1, group=1, cell=nn.Conv2d):
         """A convolution without bias.

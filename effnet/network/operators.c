@@ -9,6 +9,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
 
 #include "operator.h"
 
@@ -32,25 +35,52 @@ typedef double dvec __attribute__((vector_size(8 * HALF), aligned(8), may_alias)
 
 /* --- vectors --- */
 
+/* The first `left` of a vector's lanes; and these alone read or written: memcpy would be a call. */
+#ifdef __AVX512F__
+INLINE __mmask16 first(int64_t left) { return (1u << left) - 1; }
+INLINE vec load_first(const float *from, int64_t left, vec others) {
+    return (vec)_mm512_mask_loadu_ps((__m512)others, first(left), from);
+}
+INLINE void store_first(float *to, int64_t left, vec v) { _mm512_mask_storeu_ps(to, first(left), (__m512)v); }
+#elif defined(__AVX2__)
+INLINE __m256i first(int64_t left) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(left), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+INLINE vec load_first(const float *from, int64_t left, vec others) {
+    __m256i there = first(left);
+    return (vec)_mm256_blendv_ps((__m256)others, _mm256_maskload_ps(from, there), (__m256)there);
+}
+INLINE void store_first(float *to, int64_t left, vec v) { _mm256_maskstore_ps(to, first(left), (__m256)v); }
+#else
+INLINE vec load_first(const float *from, int64_t left, vec others) {
+    memcpy(&others, from, left * sizeof(float));
+    return others;
+}
+INLINE void store_first(float *to, int64_t left, vec v) { memcpy(to, &v, left * sizeof(float)); }
+#endif
+
 /* WIDTH numbers at `from`, of which `left` are there: `fill` in the place of the others. */
 INLINE vec load(const float *from, int64_t left, float fill) {
     if (left >= WIDTH) return *(const vec *)from;
     vec v = (vec){0} + fill;
-    if (left > 0) memcpy(&v, from, left * sizeof(float));
-    return v;
+    return left > 0 ? load_first(from, left, v) : v;
 }
 
 INLINE void store(float *to, int64_t left, vec v) {
     if (left >= WIDTH)
         *(vec *)to = v;
     else if (left > 0)
-        memcpy(to, &v, left * sizeof(float));
+        store_first(to, left, v);
 }
 
-/* The sum of LANES running sums, in their order. */
-INLINE double total(const vec *v) {
+INLINE void copy(float *to, const float *from, int64_t count) {
+    for (int64_t i = 0; i < count; i += WIDTH) store(to + i, count - i, load(from + i, count - i, 0));
+}
+
+/* The sum of LANES running sums, in their order; of fewer than LANES numbers, which leaves the others at zero. */
+INLINE double total(const vec *v, int64_t numbers) {
     double sum = 0;
-    for (int i = 0; i < LANES; i++) sum += v[i / WIDTH][i % WIDTH];
+    for (int i = 0; i < LANES && i < numbers; i++) sum += v[i / WIDTH][i % WIDTH];
     return sum;
 }
 
@@ -159,7 +189,7 @@ INLINE void deal(const struct depthwise *d, float *plane, float *dealt, int back
             int count = (d->width - x + d->stride - 1) / d->stride;
             count = count < d->pitch - column ? count : d->pitch - column;
             if (d->stride == 1)
-                memcpy(back ? here : there, back ? there : here, count * sizeof(float));
+                copy(back ? here : there, back ? there : here, count);
             else if (back)
                 for (int i = 0; i < count; i++) here[2 * i] = there[i];
             else
@@ -187,7 +217,7 @@ INLINE double dot(const float *x, const float *y, int length) {
                 sum[k][v] += *(const vec *)(x + at) * *(const vec *)(y + at);
             }
     for (int v = 0; v < VECTORS; v++) sum[0][v] = (sum[0][v] + sum[1][v]) + (sum[2][v] + sum[3][v]);
-    return total(sum[0]);
+    return total(sum[0], LANES);
 }
 
 /* Where tap (row, column) reads, from the start of dealt plane 0, and from that of its own. */
@@ -205,8 +235,7 @@ static void forward_plane(const struct depthwise *d, float *x, const float *weig
     for (int t = 0; t < taps; t++) shift[t] = tap_plane(d, t) * d->plane + tap_shift(d, t);
     deal(d, x, work, 0);
     correlate(work, shift, weight, taps, out, d->length);
-    for (int row = 0; row < d->out_height; row++)
-        memcpy(y + row * d->out_width, out + row * d->pitch, d->out_width * sizeof(float));
+    for (int row = 0; row < d->out_height; row++) copy(y + row * d->out_width, out + row * d->pitch, d->out_width);
 }
 
 /* One plane's gradient, and what it adds to its channel's weight gradient. */
@@ -216,8 +245,7 @@ static void backward_plane(const struct depthwise *d, float *x, const float *wei
     float *dealt = work + planes * d->plane;
     float *out = dealt + planes * d->plane + d->reach; /* zeros before and behind it */
     deal(d, x, work, 0);
-    for (int row = 0; row < d->out_height; row++)
-        memcpy(out + row * d->pitch, dy + row * d->out_width, d->out_width * sizeof(float));
+    for (int row = 0; row < d->out_height; row++) copy(out + row * d->pitch, dy + row * d->out_width, d->out_width);
     for (int t = 0; t < taps; t++)
         dweight[t] += dot(out, work + tap_plane(d, t) * d->plane + tap_shift(d, t), d->length);
     for (int plane = 0; plane < planes; plane++) {
@@ -385,7 +413,7 @@ static void statistics(const struct norm *b, const float *x, float *mean, float 
         for (int64_t i = 0; i < b->size; i += LANES)
             for (int v = 0; v < VECTORS; v++)
                 s[v] += load(x + n * b->channels * b->size + i + v * WIDTH, b->size - i - v * WIDTH, 0);
-        sum += total(s);
+        sum += total(s, b->size);
     }
     *mean = sum / (b->batch * b->size);
     for (int64_t n = 0; n < b->batch; n++) {
@@ -395,7 +423,7 @@ static void statistics(const struct norm *b, const float *x, float *mean, float 
                 vec away = load(x + n * b->channels * b->size + i + v * WIDTH, b->size - i - v * WIDTH, *mean) - *mean;
                 s[v] += away * away;
             }
-        square += total(s);
+        square += total(s, b->size);
     }
     *variance = square / (b->batch * b->size);
 }
@@ -451,8 +479,8 @@ static void normalize_grad(const struct norm *b, const float *x, const float *dy
                 if (b->frozen) d *= b->gamma * b->scale;
                 store(dx + at, left, d);
             }
-        sum += total(s);
-        along += total(a);
+        sum += total(s, b->size);
+        along += total(a, b->size);
     }
     *dbeta = sum, *dgamma = along;
     if (b->frozen) return;
@@ -571,20 +599,26 @@ NORM(frozen_norm, NONE, 1)
 NORM(frozen_norm_swish, SWISH, 1)
 NORM(frozen_norm_relu6, RELU6, 1)
 
-/* --- sigmoid, for what is not behind a batch normalisation --- */
+/* --- sigmoid and swish, for what is not behind a batch normalisation --- */
 
-static void sigmoids(const float *x, float *y, int64_t count) {
-    for (int64_t i = 0; i < count; i += WIDTH) store(y + i, count - i, sigmoid(load(x + i, count - i, 0)));
-}
+enum { PART = 1 << 14 }; /* numbers that are worth a thread */
 
-/* x -> 1 / (1 + exp(-x)), of any shape */
-OPERATOR(sigmoid_) {
-    const int64_t size = size_of(ndims[0], shapes[0]), part = 1 << 14;
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < size; i += part)
-        sigmoids((const float *)params[0] + i, (float *)params[1] + i, size - i < part ? size - i : part);
-    return 0;
-}
+/* f of each number of x, and with dy of that at the same place */
+#define ELEMENTWISE(name, expression)                                                                             \
+    OPERATOR(name) {                                                                                              \
+        const float *x = params[0], *dy = params[count - 2];                                                      \
+        const int64_t size = size_of(ndims[0], shapes[0]);                                                        \
+        float *y = params[count - 1];                                                                             \
+        _Pragma("omp parallel for schedule(static) if (size > PART)") for (int64_t i = 0; i < size; i += WIDTH) { \
+            vec z = load(x + i, size - i, 0), s = sigmoid(z), d = load(dy + i, size - i, 0);                      \
+            store(y + i, size - i, expression);                                                                   \
+        }                                                                                                         \
+        return 0;                                                                                                 \
+    }
+ELEMENTWISE(sigmoid_, s)
+ELEMENTWISE(sigmoid_grad, d * s * (1 - s))
+ELEMENTWISE(swish_, z *s)
+ELEMENTWISE(swish_grad, d *s + z * d * s * (1 - s))
 
 /* --- squeeze-and-excitation: each plane times its gate --- */
 
@@ -601,7 +635,7 @@ static float scale_plane_grad(const float *x, float gate, const float *dy, float
             sum[v] += d * load(x + at, size - at, 0);
             store(dx + at, size - at, d * gate);
         }
-    return total(sum);
+    return total(sum, size);
 }
 
 /* (x, gate) -> x * gate */
@@ -622,5 +656,34 @@ OPERATOR(scale_grad) {
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < shapes[0][0] * shapes[0][1]; i++)
         dgate[i] = scale_plane_grad(x + i * size, gate[i], dy + i * size, dx + i * size, size);
+    return 0;
+}
+
+/* (x, dout (N, C)) -> dx of x's shape, for the mean of each plane */
+OPERATOR(spread) {
+    const float *dout = params[1];
+    float *dx = params[2];
+    const int64_t size = shapes[0][2] * shapes[0][3];
+    const float share = 1.0 / size;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < shapes[0][0] * shapes[0][1]; i++) {
+        float d = dout[i] * share;
+        for (int64_t k = 0; k < size; k += WIDTH) store(dx + i * size + k, size - k, (vec){0} + d);
+    }
+    return 0;
+}
+
+/* changes the running (mean, variance) by the batch's (mean, biased variance) of x (N, C, H, W), {share of the old,
+ * share of the new} */
+OPERATOR(follow_statistics) {
+    float *moving_mean = params[0], *moving_variance = params[1];
+    const float *mean = params[2], *variance = params[3], *share = params[5];
+    const int64_t number = shapes[4][0] * shapes[4][2] * shapes[4][3];
+    const float unbiased = (double)number / (number - 1);
+    for (int64_t c = 0; c < shapes[0][0]; c++) {
+        moving_mean[c] = share[0] * moving_mean[c] + share[1] * mean[c];
+        moving_variance[c] = share[0] * moving_variance[c] + share[1] * variance[c] * unbiased;
+    }
+    *(float *)params[6] = 0;
     return 0;
 }

@@ -159,12 +159,12 @@ def _(beta1, beta2, eps, power1, power2, lr, factor, share, decay, w, first, sec
 
 
 class RMSPropInC(RMSProp):
-    """The same bytes as by hand, by network/optimizers.c: four operators a parameter, where there are 17."""
+    """The same bytes as by hand, by network/optimizers.c: one operator a parameter, where there are 17."""
 
     def __init__(self, parameters, train):
         super().__init__(parameters, train)
         self.constants = self.told(self.rho, _rest(self.rho), self.momentum, self.eps)
-        self.rule = _in_c("rmsprop")
+        self.rule = _in_c("rmsprop", 4)
 
     def construct(self, grads, factor, lr):
         rule = ops.partial(self.rule, (lr, factor))
@@ -177,7 +177,7 @@ class AdamWInC(AdamW):
     def __init__(self, parameters, train):
         super().__init__(parameters, train)
         self.constants = self.told(self.beta1, _rest(self.beta1), self.beta2, _rest(self.beta2), self.eps)
-        self.rule = _in_c("adamw")
+        self.rule = _in_c("adamw", 6)
 
     def construct(self, grads, factor, lr):
         power1, power2 = self.powers()
@@ -190,15 +190,12 @@ def _rest(share):
     return np.float32(1) - np.float32(share)
 
 
-def _in_c(name):
-    """The rule `name` of network/optimizers.c for one parameter with two states."""
-    operator, rule = operators.update(name), ops.MultitypeFuncGraph(f"{name}_in_c")
+def _in_c(name, others):
+    """The rule `name` of network/optimizers.c for one parameter with two states, by so many other arguments."""
+    operator, rule = operators.changing(name, 3, others), ops.MultitypeFuncGraph(f"{name}_in_c")
 
     @rule.register("Tuple", T, T, T, T, T)
     def _(told, constants, w, first, second, grad):
-        new, one, two = operator(w, first, second, grad, constants, *told)
-        ops.assign(first, one)
-        ops.assign(second, two)
-        return ops.assign(w, new)
+        return operator(w, first, second, grad, constants, *told)
 
     return rule

@@ -149,12 +149,36 @@ def test_scale_by_hand(shape):
     assert_close([dgate], [(numbers(9, *shape).astype(np.float64) * x).sum((2, 3))])
 
 
-def test_sigmoid_to_the_last_places():
+def test_sigmoid_and_swish_to_the_last_places():
     x = np.linspace(-90, 90, 20001, dtype=np.float32)
-    exact = 1 / (1 + np.exp(-x.astype(np.float64)))
-    value, slope = gradients(operators.sigmoid(), x)
+    exact, weight = 1 / (1 + np.exp(-x.astype(np.float64))), numbers(9, len(x))
+    value, slope = gradients(operators.elementwise("sigmoid"), x)
     assert (np.abs(value - exact) <= 3e-7 * exact + 1e-37).all()
-    assert_close([slope], [numbers(9, len(x)) * exact * (1 - exact)])
+    assert_close([slope], [weight * exact * (1 - exact)])
+    value, slope = gradients(operators.SwishInC(), x)
+    assert (np.abs(value - x * exact) <= 4e-7 * np.abs(x * exact) + 1e-35).all()
+    assert_close([slope], [weight * (exact + x * exact * (1 - exact))])
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 5, 7), (2, 3, 16, 16), (4, 1, 1, 1)])
+def test_a_global_averages_gradient_is_the_same_all_over_a_plane(shape):
+    x = numbers(0, *shape)
+    value, dx = gradients(operators.Average(), x)
+    assert_close([value], [x.astype(np.float64).mean((2, 3))])
+    share = numbers(9, *shape[:2]) * np.float32(1 / (shape[2] * shape[3]))
+    assert np.array_equal(dx, np.broadcast_to(share[:, :, None, None], shape))
+
+
+def test_running_statistics_by_hand():
+    x, old = numbers(0, 6, 3, 5, 4), (numbers(1, 3), np.abs(numbers(2, 3)))
+    norm = operators.BatchNorm2d(3, 1e-3, 0.9).set_train()
+    for parameter, value in zip((norm.moving_mean, norm.moving_variance), old, strict=True):
+        parameter.set_data(ms.Tensor(value))
+    norm(ms.Tensor(x))
+    exact = x.astype(np.float64)
+    new = exact.mean((0, 2, 3)), exact.var((0, 2, 3), ddof=1)
+    found = [norm.moving_mean.asnumpy(), norm.moving_variance.asnumpy()]
+    assert_close(found, [0.9 * a + 0.1 * b for a, b in zip(old, new, strict=True)])
 
 
 def test_swish_far_from_zero():
@@ -201,7 +225,9 @@ def digest(library):
             calls += [(f"batch_norm{act}", given[:4], [x, row, row]), (f"frozen_norm{act}", given, [x])]
             for name in (f"batch_norm{act}_grad", f"frozen_norm{act}_grad"):
                 calls.append((name, [*given, x[::-1].copy()], [x, row, row]))
-        calls += [("sigmoid_", [x], [x]), ("scale", [x, gate], [x]), ("scale_grad", [x, gate, x], [x, gate])]
+        calls += [("scale", [x, gate], [x]), ("scale_grad", [x, gate, x], [x, gate]), ("spread", [x, gate], [x])]
+        for name in ("sigmoid", "swish"):
+            calls += [(f"{name}_", [x], [x]), (f"{name}_grad", [x, x[::-1].copy()], [x])]
         for kernel, stride, padding in itertools.product((3, 5), (1, 2), ("same", "symmetric")):
             weight = numbers(1, 5, 1, kernel, kernel)
             out = numbers(2, batch, 5, -(-height // stride), -(-width // stride))

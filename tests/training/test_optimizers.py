@@ -4,9 +4,10 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from effnet.network import device, operators
+from effnet.data.loader import Batch
+from effnet.network import device, efficientnet, operators
 from effnet.recipe import load
-from effnet.training import optimizers
+from effnet.training import optimizers, step
 from tests.training.test_step import changed
 
 device.start("CPU")
@@ -31,6 +32,24 @@ def states(kind, settings, steps=3):
         optimizer(grads, ms.Tensor(0.37, ms.float32), ms.Tensor(3e-3, ms.float32))
     assert all((p.asnumpy() != start[p.name]).any() for p in parameters)
     return {p.name: p.asnumpy().tobytes() for p in (*parameters, *optimizer.get_parameters())}
+
+
+@pytest.mark.parametrize("opt", RULES)
+def test_in_a_network_nothing_reads_a_parameter_after_it_was_changed(opt, monkeypatch):
+    """The rule in C changes parameters where they lie; the one by hand makes new ones and assigns them."""
+    recipe = changed(load("recipes/smoke.yaml"), "train", opt=opt, rms_decay=0.93, momentum=0.9, lr_trunk=1.0)
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (8, 32, 32, 3)).astype(np.uint8)
+    labels = random.integers(0, 10, 8).astype(np.int32)
+    batch, found = Batch(images, labels, labels, np.ones(8, np.float32), np.arange(8)), []
+    for _ in range(2):
+        net = efficientnet.create(recipe.model, seed=1)
+        take, state = step.create(net, net.trainable_params(), recipe)
+        for _ in range(4):
+            take(batch, (None, None), 1.0, 3e-3, 0.0)
+        found.append({p.name: p.asnumpy().tobytes() for p in state})
+        monkeypatch.setattr(optimizers, "create", lambda parameters, train: RULES[opt](list(parameters), train))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("opt", RULES)
