@@ -48,7 +48,8 @@ def main():
     settings = params.train
     say(
         f"{len(train_set)} training pictures of {params.model.class_num} classes: {settings.epoch_size} epochs, "
-        f"batches of {params.data.batch_size}, learning rate at most {settings.lr_max:g}"
+        f"batches of {params.data.batch_size}, learning rate at most {settings.lr_max:g}; "
+        "the first step compiles the network"
     )
     initial, origin, source = starting_weights(params, train_set.class_ids, say)
     meta = identity.of_model(params, train_set, source)
