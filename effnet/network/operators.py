@@ -1,10 +1,10 @@
-"""The layers in C (operators.c) for float32 on a CPU: several times faster than MindSpore's own, with less to keep, and
-closer.
+"""The layers in C (operators.c, pointwise.c) for float32 on a CPU: several times faster than MindSpore's own, with less
+to keep, and closer.
 
-Depthwise convolution, batch normalisation with its activation, swish, sigmoid, and squeeze-and-excitation's scaling, as
-MindSpore custom operators with their gradients, a global average's gradient, and what changes parameters: running
-statistics and optimizers.c. Results do not depend on the number of threads. Files for other runtimes cannot hold them:
-export does without.
+Depthwise convolution, 1x1 convolution of small planes, batch normalisation with its activation, swish, sigmoid, and
+squeeze-and-excitation's scaling, as MindSpore custom operators with their gradients, a global average's gradient, and
+what changes parameters: running statistics and optimizers.c. Results do not depend on the number of threads. Files for
+other runtimes cannot hold them: export does without.
 """
 
 import functools
@@ -16,11 +16,12 @@ from mindspore import nn, ops
 from mindspore.ops import signature
 
 from effnet.arch.family import BN_EPS
-from effnet.devices.machine import vectors
+from effnet.devices.machine import mindspore_folder, vectors
 from effnet.native.build import shared_library
 from effnet.network.layers import Layers, Swish, global_average
 
 FOLDER = Path(__file__).parent
+SMALL = 16  # pixels of a plane up to which pointwise.c is faster than oneDNN's own convolution
 
 
 def usable():
@@ -35,16 +36,15 @@ def best_layers(padding, bn_eps=BN_EPS, bn_momentum=0.99, sync_bn=False, amp_lev
 
 
 class LayersInC(Layers):
-    """As Layers; 1x1 and dense convolutions stay MindSpore's."""
+    """As Layers; dense convolutions and 1x1 convolutions of large planes stay MindSpore's."""
 
     def __init__(self, *args):
         super().__init__(*args)
         self.swish, self.sigmoid, self.average, self.scale = SwishInC(), elementwise("sigmoid"), Average(), scale()
 
     def convolution(self, channels_in, channels_out, kernel, stride=1, group=1):
-        conv = super().convolution(
-            channels_in, channels_out, kernel, stride, group, Depthwise if group > 1 else nn.Conv2d
-        )
+        kind = Depthwise if group > 1 else Pointwise if kernel == 1 else nn.Conv2d
+        conv = super().convolution(channels_in, channels_out, kernel, stride, group, kind)
         if group > 1:
             conv.operator = depthwise(stride, self.padding)
         return conv
@@ -63,6 +63,18 @@ class Depthwise(nn.Conv2d):
         return self.operator(x, self.weight)
 
 
+class Pointwise(nn.Conv2d):
+    """nn.Conv2d with a kernel of one pixel; of small planes, by pointwise.c."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.operator = pointwise()
+
+    def construct(self, x):
+        small = x.shape[2] * x.shape[3] <= SMALL
+        return self.operator(x, self.weight) if small else super().construct(x)
+
+
 def _first(x, *others):
     return x
 
@@ -74,7 +86,8 @@ def _first_three(x, y, z, *others):
 @functools.cache
 def _library():
     """Compiled for this processor's vectors: gcc takes wider ones apart, at several times the cost."""
-    options = ["-lm"]
+    onednn = mindspore_folder() / "lib/libdnnl.so.3"  # which pointwise.c calls, and MindSpore has loaded by then
+    options = ["-lm", str(onednn)]
     if name := vectors():
         options.append(f"-m{name}")
     return shared_library(FOLDER, options)
@@ -92,6 +105,24 @@ def depthwise(stride, padding):
         return x, weight
 
     name = f"{_library()}:depthwise_{padding}"
+    grad = ops.Custom(f"{name}_grad", both, both, "aot")
+
+    def bprop(x, weight, out, dout):
+        return grad(x, weight, dout)
+
+    return ops.Custom(name, shape, _first, "aot", bprop)
+
+
+def pointwise():
+    """f(x (N, in, H, W), weight (out, in, 1, 1)) -> the convolution (N, out, H, W)."""
+
+    def shape(x, weight):
+        return x[0], weight[0], x[2], x[3]
+
+    def both(x, weight, dy):
+        return x, weight
+
+    name = f"{_library()}:pointwise"
     grad = ops.Custom(f"{name}_grad", both, both, "aot")
 
     def bprop(x, weight, out, dout):

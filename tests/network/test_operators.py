@@ -12,7 +12,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from effnet.devices.machine import vectors
+from effnet.devices.machine import mindspore_folder, vectors
 from effnet.native.build import FLAGS
 from effnet.network import device, operators
 from effnet.network.efficientnet import ConvBN
@@ -116,6 +116,27 @@ def test_depthwise_is_mindspores(kernel, stride, height, padding):
     )
 
 
+# (batch, in, out, height, width): fewer channels than a part has rows, and more; one product, and several
+@pytest.mark.parametrize("sizes", [(32, 130, 70, 2, 2), (7, 5, 200, 3, 4), (80, 24, 65, 4, 4), (1, 8, 3, 1, 1)])
+def test_pointwise_by_hand(sizes):
+    batch, channels_in, channels_out, *plane = sizes
+    x, weight = numbers(0, batch, channels_in, *plane), numbers(1, channels_out, channels_in, 1, 1)
+    exact, w, dy = np.float64(x), np.float64(weight[:, :, 0, 0]), np.float64(numbers(9, batch, channels_out, *plane))
+    y, dx = np.einsum("nihw,oi->nohw", exact, w), np.einsum("nohw,oi->nihw", dy, w)
+    dweight = np.einsum("nohw,nihw->oi", dy, exact)[:, :, None, None]
+    assert_close(gradients(operators.pointwise(), x, weight), [y, dx, dweight])
+
+
+@pytest.mark.parametrize("size", [4, 5])
+def test_small_planes_are_pointwises_and_the_others_are_mindspores(size):
+    x, weight = ms.Tensor(numbers(0, 8, 300, size, size)), ms.Tensor(numbers(1, 9, 300, 1, 1))
+    conv, theirs = (kind().convolution(300, 9, 1) for kind in (operators.LayersInC, Layers))
+    for each in (conv, theirs):
+        each.weight.set_data(weight)
+    expected = operators.pointwise()(x, weight) if size == 4 else theirs(x)
+    assert np.array_equal(conv(x).asnumpy(), expected.asnumpy())
+
+
 @pytest.mark.peers
 @pytest.mark.parametrize("act", ["", "_swish", "_relu6"])
 @pytest.mark.parametrize("shape", [(3, 6, 5, 7), (2, 3, 16, 16), (4, 1, 1, 1), (20, 6, 3, 3)])
@@ -192,7 +213,7 @@ def test_the_same_bytes_on_any_processor_and_number_of_threads(tmp_path):
     """The library, one for each width of vectors that this processor has and one that takes small planes as large ones,
     each in a process of its own with 1 and 3 threads, give one digest.
     """
-    sources = [str(path) for path in operators.FOLDER.glob("*.c")]
+    sources = [*map(str, operators.FOLDER.glob("*.c")), str(mindspore_folder() / "lib/libdnnl.so.3")]
     others = []
     widths = [f"-m{name}" for name in ("avx2", "avx512f") if vectors() in (name, "avx512f")]
     for flag in ("-msse2", *widths, "-DSMALL=0"):
@@ -226,6 +247,8 @@ def digest(library):
             for name in (f"batch_norm{act}_grad", f"frozen_norm{act}_grad"):
                 calls.append((name, [*given, x[::-1].copy()], [x, row, row]))
         calls += [("scale", [x, gate], [x]), ("scale_grad", [x, gate, x], [x, gate]), ("spread", [x, gate], [x])]
+        across = numbers(5, 70, 5, 1, 1), numbers(6, batch, 70, height, width)
+        calls += [("pointwise", [x, across[0]], across[1:]), ("pointwise_grad", [x, *across], [x, across[0]])]
         for name in ("sigmoid", "swish"):
             calls += [(f"{name}_", [x], [x]), (f"{name}_grad", [x, x[::-1].copy()], [x])]
         for kernel, stride, padding in itertools.product((3, 5), (1, 2), ("same", "symmetric")):
