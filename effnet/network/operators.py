@@ -93,42 +93,37 @@ def _library():
     return shared_library(FOLDER, options)
 
 
+def of_two(name, shape):
+    """Operator `name` of two inputs, with the gradients of both by `name`_grad; shape: f(the shapes of both) -> what it
+    answers has.
+    """
+
+    def both(x, y, dout):
+        return x, y
+
+    grad = ops.Custom(f"{_library()}:{name}_grad", both, both, "aot")
+
+    def bprop(x, y, out, dout):
+        return grad(x, y, dout)
+
+    return ops.Custom(f"{_library()}:{name}", shape, _first, "aot", bprop)
+
+
 def depthwise(stride, padding):
     """f(x (N, C, H, W), weight (C, 1, k, k)) -> the convolution of each channel with its own kernel; padding "same"
     or "symmetric".
     """
-
-    def shape(x, weight):
-        return x[0], x[1], -(-x[2] // stride), -(-x[3] // stride)
-
-    def both(x, weight, dy):
-        return x, weight
-
-    name = f"{_library()}:depthwise_{padding}"
-    grad = ops.Custom(f"{name}_grad", both, both, "aot")
-
-    def bprop(x, weight, out, dout):
-        return grad(x, weight, dout)
-
-    return ops.Custom(name, shape, _first, "aot", bprop)
+    return of_two(f"depthwise_{padding}", lambda x, weight: (x[0], x[1], -(-x[2] // stride), -(-x[3] // stride)))
 
 
 def pointwise():
     """f(x (N, in, H, W), weight (out, in, 1, 1)) -> the convolution (N, out, H, W)."""
+    return of_two("pointwise", lambda x, weight: (x[0], weight[0], x[2], x[3]))
 
-    def shape(x, weight):
-        return x[0], weight[0], x[2], x[3]
 
-    def both(x, weight, dy):
-        return x, weight
-
-    name = f"{_library()}:pointwise"
-    grad = ops.Custom(f"{name}_grad", both, both, "aot")
-
-    def bprop(x, weight, out, dout):
-        return grad(x, weight, dout)
-
-    return ops.Custom(name, shape, _first, "aot", bprop)
+def scale():
+    """f(x (N, C, H, W), gate (N, C)) -> each plane times its gate."""
+    return of_two("scale", _first)
 
 
 def elementwise(name):
@@ -165,21 +160,6 @@ class Average(nn.Cell):
 
     def bprop(self, x, out, dout):
         return (self.spread(x, dout),)
-
-
-def scale():
-    """f(x (N, C, H, W), gate (N, C)) -> each plane times its gate."""
-
-    def both(x, gate, dy):
-        return x, gate
-
-    name = f"{_library()}:scale"
-    grad = ops.Custom(f"{name}_grad", both, both, "aot")
-
-    def bprop(x, gate, out, dout):
-        return grad(x, gate, dout)
-
-    return ops.Custom(name, _first, _first, "aot", bprop)
 
 
 def changing(name, parameters, others):
