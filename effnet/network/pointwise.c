@@ -22,31 +22,36 @@ struct group {
     int64_t pictures, pixels, columns;
 };
 
+/* some of a product's rows, which are channels */
+struct part {
+    int64_t begin, rows;
+};
+
 static int64_t parts_of(int64_t rows) { return (rows + ROWS - 1) / ROWS; }
 
-static int64_t pictures_of(const int64_t *shape) {
-    int64_t most = COLUMNS / (shape[2] * shape[3]);
-    return most < 1 ? 1 : most < shape[0] ? most : shape[0];
+/* Part `i` of them. */
+static struct part part_of(int64_t rows, int64_t i) {
+    int64_t parts = parts_of(rows), begin = rows * i / parts;
+    return (struct part){begin, rows * (i + 1) / parts - begin};
 }
 
 /* The group whose first picture is `picture`. */
 static struct group group_of(const int64_t *shape, int64_t picture) {
-    int64_t most = pictures_of(shape), left = shape[0] - picture, pixels = shape[2] * shape[3];
-    int64_t pictures = left < most ? left : most;
+    int64_t left = shape[0] - picture, pixels = shape[2] * shape[3], most = COLUMNS / pixels;
+    int64_t pictures = most < 1 ? 1 : most < left ? most : left;
     return (struct group){pictures, pixels, pictures * pixels};
 }
 
-/* Part `part` of so many `parts` of the channels: from (pictures, channels, pixels) to (channels, columns). */
-static void fold(const struct group *g, int64_t channels, int64_t part, int64_t parts, const float *x, float *folded) {
-    for (int64_t c = channels * part / parts; c < channels * (part + 1) / parts; c++)
+/* A part of the channels: from (pictures, channels, pixels) to (channels, columns). */
+static void fold(const struct group *g, int64_t channels, struct part p, const float *x, float *folded) {
+    for (int64_t c = p.begin; c < p.begin + p.rows; c++)
         for (int64_t n = 0; n < g->pictures; n++)
             copy(folded + c * g->columns + n * g->pixels, x + (n * channels + c) * g->pixels, g->pixels);
 }
 
-static void unfold(const struct group *g, int64_t channels, int64_t part, int64_t parts, const float *folded,
-                   float *x) {
+static void unfold(const struct group *g, int64_t channels, struct part p, const float *folded, float *x) {
     for (int64_t n = 0; n < g->pictures; n++)
-        for (int64_t c = channels * part / parts; c < channels * (part + 1) / parts; c++)
+        for (int64_t c = p.begin; c < p.begin + p.rows; c++)
             copy(x + (n * channels + c) * g->pixels, folded + c * g->columns + n * g->pixels, g->pixels);
 }
 
@@ -54,22 +59,22 @@ static void unfold(const struct group *g, int64_t channels, int64_t part, int64_
 OPERATOR(pointwise) {
     const float *x = params[0], *weight = params[1];
     float *y = params[2];
-    const int64_t out = shapes[1][0], in = shapes[1][1], of_out = parts_of(out), of_in = parts_of(in);
+    const int64_t out = shapes[1][0], in = shapes[1][1];
     const struct group first = group_of(shapes[0], 0);
     float *xs = malloc((in + out) * first.columns * sizeof(float)), *ys = xs + in * first.columns;
-    int failed = !xs;
-    if (failed) return failed;
+    int failed = 0;
+    if (!xs) return 1;
 #pragma omp parallel reduction(| : failed)
     for (int64_t n = 0; n < shapes[0][0]; n += first.pictures) {
         const struct group g = group_of(shapes[0], n);
 #pragma omp for schedule(static)
-        for (int64_t i = 0; i < of_in; i++) fold(&g, in, i, of_in, x + n * in * g.pixels, xs);
+        for (int64_t i = 0; i < parts_of(in); i++) fold(&g, in, part_of(in, i), x + n * in * g.pixels, xs);
 #pragma omp for schedule(static)
-        for (int64_t i = 0; i < of_out; i++) {
-            int64_t begin = out * i / of_out, rows = out * (i + 1) / of_out - begin;
-            failed |= dnnl_sgemm('N', 'N', rows, g.columns, in, 1, weight + begin * in, in, xs, g.columns, 0,
-                                 ys + begin * g.columns, g.columns);
-            unfold(&g, out, i, of_out, ys, y + n * out * g.pixels);
+        for (int64_t i = 0; i < parts_of(out); i++) {
+            struct part p = part_of(out, i);
+            failed |= dnnl_sgemm('N', 'N', p.rows, g.columns, in, 1, weight + p.begin * in, in, xs, g.columns, 0,
+                                 ys + p.begin * g.columns, g.columns);
+            unfold(&g, out, p, ys, y + n * out * g.pixels);
         }
     }
     free(xs);
@@ -80,31 +85,31 @@ OPERATOR(pointwise) {
 OPERATOR(pointwise_grad) {
     const float *x = params[0], *weight = params[1], *dy = params[2];
     float *dx = params[3], *dweight = params[4];
-    const int64_t out = shapes[1][0], in = shapes[1][1], of_out = parts_of(out), of_in = parts_of(in);
+    const int64_t out = shapes[1][0], in = shapes[1][1];
     const struct group first = group_of(shapes[0], 0);
     float *xs = malloc((2 * in + out) * first.columns * sizeof(float)), *dxs = xs + in * first.columns;
     float *dys = dxs + in * first.columns;
-    int failed = !xs;
-    if (failed) return failed;
+    int failed = 0;
+    if (!xs) return 1;
 #pragma omp parallel reduction(| : failed)
     for (int64_t n = 0; n < shapes[0][0]; n += first.pictures) {
         const struct group g = group_of(shapes[0], n);
 #pragma omp for schedule(static) nowait
-        for (int64_t i = 0; i < of_in; i++) fold(&g, in, i, of_in, x + n * in * g.pixels, xs);
+        for (int64_t i = 0; i < parts_of(in); i++) fold(&g, in, part_of(in, i), x + n * in * g.pixels, xs);
 #pragma omp for schedule(static)
-        for (int64_t i = 0; i < of_out; i++) fold(&g, out, i, of_out, dy + n * out * g.pixels, dys);
+        for (int64_t i = 0; i < parts_of(out); i++) fold(&g, out, part_of(out, i), dy + n * out * g.pixels, dys);
 #pragma omp for schedule(static) nowait
-        for (int64_t i = 0; i < of_in; i++) {
-            int64_t begin = in * i / of_in, rows = in * (i + 1) / of_in - begin;
-            failed |= dnnl_sgemm('T', 'N', rows, g.columns, out, 1, weight + begin, in, dys, g.columns, 0,
-                                 dxs + begin * g.columns, g.columns);
-            unfold(&g, in, i, of_in, dxs, dx + n * in * g.pixels);
+        for (int64_t i = 0; i < parts_of(in); i++) {
+            struct part p = part_of(in, i);
+            failed |= dnnl_sgemm('T', 'N', p.rows, g.columns, out, 1, weight + p.begin, in, dys, g.columns, 0,
+                                 dxs + p.begin * g.columns, g.columns);
+            unfold(&g, in, p, dxs, dx + n * in * g.pixels);
         }
 #pragma omp for schedule(static)
-        for (int64_t i = 0; i < of_out; i++) {
-            int64_t begin = out * i / of_out, rows = out * (i + 1) / of_out - begin;
-            failed |= dnnl_sgemm('N', 'T', rows, in, g.columns, 1, dys + begin * g.columns, g.columns, xs, g.columns,
-                                 n > 0, dweight + begin * in, in);
+        for (int64_t i = 0; i < parts_of(out); i++) {
+            struct part p = part_of(out, i);
+            failed |= dnnl_sgemm('N', 'T', p.rows, in, g.columns, 1, dys + p.begin * g.columns, g.columns, xs,
+                                 g.columns, n > 0, dweight + p.begin * in, in);
         }
     }
     free(xs);

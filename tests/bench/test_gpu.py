@@ -4,12 +4,12 @@ import importlib.util
 import json
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
 
 from bench import gpu, run
+from tests import processes
 from tests.conftest import ROOT
 
 
@@ -105,10 +105,8 @@ def test_what_runs_too_long_leaves_what_it_had_found_and_nothing_alive(tmp_path)
     script = "import subprocess, time; print(subprocess.Popen(['sleep', '99']).pid, flush=True); time.sleep(99)"
     code, lines, _ = gpu.call([sys.executable, "-c", script], 3, tmp_path / "log")
     assert code is None
-    deadline = time.monotonic() + 30  # a killed process closes its files before it is dead: here it may be on its way
-    while _runs(int(lines[0])):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    # a killed process closes its files before it is dead: here it may be on its way
+    processes.wait(lambda: not _runs(int(lines[0])), 30, "the end of what it started")
 
 
 def _runs(pid):
